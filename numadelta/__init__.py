@@ -1,0 +1,62 @@
+"""ADADELTA at the speed of memory, for people who write NumPy.
+
+Three doors: `minimize` for objectives, `MLP` for networks, `Adadelta` for arrays of your own.
+Names are imported when they are first used, so that ``import numadelta`` costs next to nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from numadelta import datasets, kernels
+    from numadelta.arrays import pack
+    from numadelta.minimizer import adadelta, minimize
+    from numadelta.mlp import MLP
+    from numadelta.optimizer import Adadelta, adadelta_step
+    from numadelta.threads import get_num_threads, set_num_threads
+    from numadelta.training import History
+
+__all__ = [
+    "MLP",
+    "Adadelta",
+    "History",
+    "adadelta",
+    "adadelta_step",
+    "datasets",
+    "get_num_threads",
+    "kernels",
+    "minimize",
+    "pack",
+    "set_num_threads",
+]
+
+_HOME = {
+    "Adadelta": "optimizer",
+    "History": "training",
+    "MLP": "mlp",
+    "adadelta": "minimizer",
+    "adadelta_step": "optimizer",
+    "get_num_threads": "threads",
+    "minimize": "minimizer",
+    "pack": "arrays",
+    "set_num_threads": "threads",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        value = getattr(import_module(f"numadelta.{_HOME[name]}"), name)
+    elif name in __all__:
+        value = import_module(f"numadelta.{name}")
+    else:
+        raise AttributeError(f"module 'numadelta' has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

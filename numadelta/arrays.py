@@ -1,0 +1,252 @@
+"""The door: every array and hyper-parameter is checked here, before a kernel sees it.
+
+Kernels do not check: a short array would be read and written beyond its end.  The functions here
+raise a `TypeError` for the wrong kind of thing and a `ValueError` for a wrong value, and each
+message names the argument, what came and what was expected.
+"""
+
+from __future__ import annotations
+
+import math
+import numbers
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
+
+
+def is_cuda_array(array: object) -> bool:
+    """Tell whether an array says that it lives on a GPU (also in Numba's simulator)."""
+    kind = type(array)
+    return hasattr(kind, "__cuda_array_interface__") or hasattr(kind, "__cuda_ndarray__")
+
+
+def check_dtype(name: str, dtype: np.dtype[Any]) -> None:
+    """Refuse what is not native float32 or float64, saying how to convert it."""
+    if dtype in DTYPES:
+        return
+    remedy = "convert it with .astype(np.float64) or .astype(np.float32)"
+    if not dtype.isnative and dtype.newbyteorder("=") in DTYPES:
+        remedy = f"convert it with {name}.astype({name}.dtype.newbyteorder('='))"
+    elif dtype.kind == "c":
+        remedy = f"pass its real view, {name}.view({name}.real.dtype)"
+    raise TypeError(f"{name} has dtype {dtype}, but float32 or float64 is needed; {remedy}")
+
+
+def _base_array(name: str, array: object) -> NDArray[Any]:
+    if not isinstance(array, np.ndarray):
+        raise TypeError(
+            f"{name} is updated in place and must be a NumPy array, but is a "
+            f"{type(array).__name__}; convert it with np.asarray first"
+        )
+    refuse_masked(name, array)
+    return array.view(np.ndarray)
+
+
+def refuse_masked(name: str, array: object) -> None:
+    """Refuse a masked array: a kernel would not see the mask."""
+    if isinstance(array, np.ma.MaskedArray):
+        raise TypeError(f"{name} is a masked array; fill it first, with {name}.filled(0)")
+
+
+def flat_in_place(name: str, array: object) -> NDArray[Any]:
+    """Check an array that will be updated in place and return a flat view of it.
+
+    Subclasses such as ``np.matrix`` and ``np.memmap`` are seen through their base-class view.
+    """
+    base = _base_array(name, array)
+    check_dtype(name, base.dtype)
+    if not base.flags.writeable:
+        raise ValueError(f"{name} is read-only, but is updated in place; pass a copy")
+    if not base.flags.c_contiguous:
+        raise ValueError(
+            f"{name} is not C-contiguous, but is updated in place; pass a copy, "
+            f"np.ascontiguousarray({name})"
+        )
+    if not base.flags.aligned:
+        raise ValueError(f"{name} is not aligned in memory, but is updated in place; pass a copy")
+    return base.reshape(-1)
+
+
+def flat_grads(grads: ArrayLike, params: NDArray[Any], name: str = "grads") -> NDArray[Any]:
+    """Check a gradient against the parameters and return it flat, in their dtype.
+
+    Gradients are only read, so they may be read-only, strided or a sequence; these and a float
+    dtype narrower than that of `params` cost a copy.  A wider dtype is refused, because rounding
+    it is a decision for the caller.
+    """
+    if isinstance(grads, (list, tuple)):
+        grads = np.asarray(grads, dtype=params.dtype)
+    if not isinstance(grads, np.ndarray):
+        raise TypeError(
+            f"{name} must be a NumPy array or a sequence of floats, but is a {type(grads).__name__}"
+        )
+    refuse_masked(name, grads)
+    if grads.shape != params.shape:
+        raise ValueError(f"{name} has shape {grads.shape}, but params has shape {params.shape}")
+    if grads.dtype != params.dtype:
+        if grads.dtype.kind != "f" or not grads.dtype.isnative:
+            check_dtype(name, grads.dtype)
+        if not np.can_cast(grads.dtype, params.dtype, "safe"):
+            raise TypeError(
+                f"{name} has dtype {grads.dtype}, but params has dtype {params.dtype}; "
+                f"convert it with {name}.astype(np.{params.dtype})"
+            )
+    # Writeable, although nothing writes: to Numba a read-only array is another type, for which it
+    # would compile the kernels anew.
+    return np.require(grads, params.dtype, ["C", "A", "W"]).view(np.ndarray).reshape(-1)
+
+
+def check_like(name: str, array: NDArray[Any], params: NDArray[Any]) -> None:
+    """Refuse an array whose shape or dtype differs from that of the parameters."""
+    if array.shape != params.shape:
+        raise ValueError(f"{name} has shape {array.shape}, but params has shape {params.shape}")
+    if array.dtype != params.dtype:
+        raise TypeError(
+            f"{name} has dtype {array.dtype}, but params has dtype {params.dtype}; "
+            "both must be the same"
+        )
+
+
+def check_finite(name: str, array: NDArray[Any]) -> None:
+    """Refuse NaN and infinity, naming the first bad entry."""
+    finite = np.isfinite(array)
+    if not finite.all():
+        index = int(np.argmin(finite))
+        raise ValueError(f"{name} must be finite, but {name}[{index}] is {array[index]}")
+
+
+def check_averages(name: str, array: NDArray[Any]) -> None:
+    """Refuse what cannot be a running average of squares."""
+    check_finite(name, array)
+    if array.size and array.min() < 0:
+        index = int(np.argmax(array < 0))
+        raise ValueError(
+            f"{name} averages squares and cannot be negative, but {name}[{index}] is {array[index]}"
+        )
+
+
+def check_no_overlap(name: str, array: NDArray[Any], **others: NDArray[Any]) -> None:
+    """Refuse arrays that share memory: a step would read what it has just written."""
+    for other_name, other in others.items():
+        if np.may_share_memory(array, other) and np.shares_memory(array, other):
+            raise ValueError(f"{name} and {other_name} overlap in memory; pass separate arrays")
+
+
+def check_number(name: str, value: object) -> float:
+    """Return a real scalar as a Python float (NumPy scalars and 0-d arrays are accepted)."""
+    if isinstance(value, np.ndarray) and value.ndim == 0:
+        value = value[()]
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
+        raise TypeError(f"{name} must be a real number, but is {value!r}")
+    return float(value)
+
+
+def check_hyperparameter(name: str, value: object, dtype: DTypeLike = np.float64) -> float:
+    """Return one of ADADELTA's hyper-parameters as a float, or say what is wrong with it.
+
+    What counts is the value after rounding to the working dtype: an `eps` that becomes zero would
+    turn a zero gradient into 0/0, and a `rho` that becomes one would let the averages grow for
+    ever.
+    """
+    number = check_number(name, value)
+    info = np.finfo(dtype)
+    with np.errstate(over="ignore", under="ignore"):
+        rounded = float(info.dtype.type(number))
+    if name == "rho":
+        if not 0 <= rounded < 1:
+            raise ValueError(f"rho must be in [0, 1) (as {info.dtype}), but is {number}")
+    elif not math.isfinite(rounded):
+        raise ValueError(f"{name} must be finite (as {info.dtype}), but is {number}")
+    elif name == "eps" and rounded <= 0:
+        raise ValueError(
+            f"eps must be positive (as {info.dtype}: at least {info.smallest_subnormal}), "
+            f"but is {number}"
+        )
+    elif rounded < 0:
+        raise ValueError(f"{name} must not be negative, but is {number}")
+    return number
+
+
+def check_count(name: str, value: object) -> int:
+    """Return a whole number that is not negative."""
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Integral):
+        raise TypeError(f"{name} must be an integer, but is {value!r}")
+    if value < 0:
+        raise ValueError(f"{name} must not be negative, but is {value}")
+    return int(value)
+
+
+def check_choice(name: str, value: object, choices: Sequence[str]) -> str:
+    """Return a string option, or list the choices."""
+    if value not in choices:
+        raise ValueError(f"{name} must be one of {', '.join(choices)}, but is {value!r}")
+    return str(value)
+
+
+def check_flag(name: str, value: object) -> bool:
+    """Return a boolean option."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{name} must be True or False, but is {value!r}")
+    return bool(value)
+
+
+def pack(
+    arrays: Sequence[ArrayLike], dtype: DTypeLike | None = None
+) -> tuple[NDArray[Any], list[NDArray[Any]]]:
+    """Copy arrays into one flat array and return it with views of the original shapes.
+
+    Writing to a view writes to the flat array and the other way round, so an optimiser over the
+    flat array trains all of them in one pass.
+
+    Parameters
+    ----------
+    arrays : sequence of array_like
+        Real numbers, any shapes.  They are not modified.
+    dtype : float32 or float64, optional
+        The dtype of the result.  By default the widest of the arrays', and float64 for integers.
+
+    Returns
+    -------
+    flat : ndarray, shape (n,)
+        A new C-contiguous array with the elements of all arrays, one after the other.
+    views : list of ndarray
+        Views of `flat`, with the shapes of `arrays`.
+
+    Raises
+    ------
+    TypeError
+        If `arrays` is a single array, or if the dtype is neither float32 nor float64.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import numadelta as nd
+    >>> flat, (weights, bias) = nd.pack([np.ones((2, 3)), np.zeros(3)])
+    >>> flat.shape, weights.shape
+    ((9,), (2, 3))
+    >>> flat[:] = 7.0
+    >>> bias
+    array([7., 7., 7.])
+    """
+    if isinstance(arrays, np.ndarray) or not isinstance(arrays, Sequence):
+        raise TypeError(f"arrays must be a list of arrays, but is a {type(arrays).__name__}")
+    parts = [np.asarray(array) for array in arrays]
+    for k, array in enumerate(arrays):
+        refuse_masked(f"arrays[{k}]", array)
+    if dtype is None:
+        dtype = np.result_type(*parts) if parts else np.float64
+        if np.dtype(dtype).kind in "iu":
+            dtype = np.float64
+    check_dtype("arrays", np.dtype(dtype))
+    flat = np.empty(sum(part.size for part in parts), dtype)
+    views, start = [], 0
+    for part in parts:
+        view = flat[start : start + part.size].reshape(part.shape)
+        view[...] = part
+        views.append(view)
+        start += part.size
+    return flat, views

@@ -1,0 +1,111 @@
+"""ADADELTA's state in NumPy arrays, and the step on it: one thread or several."""
+
+from __future__ import annotations
+
+import weakref
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from numadelta import arrays, kernels, threads
+
+
+class CpuState:
+    """Parameters, their running averages and the number of steps taken.
+
+    All arrays are checked here, so that `step` may call unchecked kernels.
+    `numadelta.cuda.CudaState` is the same for arrays on a GPU.
+    """
+
+    def __init__(
+        self, params: Any, square_avg: Any | None = None, acc_delta: Any | None = None
+    ) -> None:
+        self.params = arrays.flat_in_place("params", params)
+        arrays.check_finite("params", self.params)
+        self.shape = params.shape
+        self.dtype = self.params.dtype
+        self.square_avg = self._average("square_avg", square_avg)
+        self.acc_delta = self._average("acc_delta", acc_delta)
+        averages = {"square_avg": self.square_avg, "acc_delta": self.acc_delta}
+        arrays.check_no_overlap("params", self.params, **averages)
+        arrays.check_no_overlap("square_avg", self.square_avg, acc_delta=self.acc_delta)
+        self.steps = np.zeros(1, np.int64)
+        self._seen_grads: Any = lambda: None
+
+    def _average(self, name: str, array: Any | None) -> NDArray[Any]:
+        if array is None:
+            return np.zeros_like(self.params)
+        flat = arrays.flat_in_place(name, array)
+        arrays.check_like(name, array, self.params.reshape(self.shape))
+        arrays.check_averages(name, flat)
+        return flat
+
+    def check_grads(self, grads: ArrayLike) -> NDArray[Any]:
+        """Return a gradient as a flat array that the kernels may read."""
+        # The same array again, as a training loop passes it, costs four look-ups.  carray means
+        # C-contiguous, aligned and writeable.
+        if grads is not self._seen_grads() or not (
+            grads.dtype is self.dtype and grads.shape == self.shape and grads.flags.carray
+        ):
+            given = grads
+            grads = arrays.flat_grads(grads, self.params.reshape(self.shape))
+            arrays.check_no_overlap(
+                "grads",
+                grads,
+                params=self.params,
+                square_avg=self.square_avg,
+                acc_delta=self.acc_delta,
+            )
+            if type(given) is np.ndarray:
+                self._seen_grads = weakref.ref(given)
+        return grads if grads.ndim == 1 else grads.reshape(-1)
+
+    def step(self, grads: NDArray[Any], check: bool, *hyperparameters: Any) -> int:
+        """Take a step and return -1, or return the index of a gradient that `check` refuses.
+
+        `grads` comes from `check_grads`; `hyperparameters` are those of `kernels.step`.
+        """
+        state = (self.params, grads, self.square_avg, self.acc_delta)
+        if not threads.use_threads(grads.size):
+            return int(kernels.checked_step(*state, self.steps, check, *hyperparameters))
+        bad = self._first_unusable(grads, hyperparameters[3]) if check else -1
+        if bad < 0:
+            threads.on_slices(
+                lambda part: self._step_part(part, state, hyperparameters), grads.size
+            )
+        return bad
+
+    def _first_unusable(self, grads: NDArray[Any], weight_decay: float) -> int:
+        def search(part: slice) -> int:
+            bad = kernels.first_unusable(self.params[part], grads[part], weight_decay)
+            return -1 if bad < 0 else part.start + bad
+
+        found = [bad for bad in threads.on_slices(search, grads.size) if bad >= 0]
+        return min(found, default=-1)
+
+    def _step_part(
+        self, part: slice, state: tuple[NDArray[Any], ...], hyperparameters: tuple[Any, ...]
+    ) -> None:
+        kernels.step(*(array[part] for array in state), *hyperparameters)
+        if part.start == 0:
+            self.steps[0] += 1
+
+    def effective_lr(self, eps: float) -> NDArray[Any]:
+        """Return a new array of the shape of the parameters with eta of each element."""
+        out = np.empty_like(self.params)
+        kernels.effective_rates(self.square_avg, self.acc_delta, eps, out)
+        return out.reshape(self.shape)
+
+    def to_host(self) -> dict[str, NDArray[Any]]:
+        """Return copies of the running averages."""
+        return {
+            name: getattr(self, name).reshape(self.shape).copy()
+            for name in ("square_avg", "acc_delta")
+        }
+
+    def load(self, square_avg: NDArray[Any], acc_delta: NDArray[Any], steps: int) -> None:
+        """Overwrite averages and count with checked NumPy arrays of the right shape and dtype."""
+        self.square_avg[:] = square_avg.reshape(-1)
+        self.acc_delta[:] = acc_delta.reshape(-1)
+        self.steps[0] = steps

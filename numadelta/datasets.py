@@ -1,0 +1,297 @@
+"""The MNIST digits, and a reader for the IDX files they are kept in.
+
+No file is trusted: an IDX header is held against the size of its file before
+anything is allocated, and MNIST is used only if its SHA-256 is the known one.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import logging
+import math
+import os
+import struct
+import sys
+import zlib
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["DatasetError", "load_mnist", "read_idx"]
+
+# The hashes are of the uncompressed content, so that a plain copy and a
+# re-compressed one pass as the original does.
+_SHA256 = {
+    "train-images-idx3-ubyte": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+    "train-labels-idx1-ubyte": "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+    "t10k-images-idx3-ubyte": "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+    "t10k-labels-idx1-ubyte": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+}
+
+_MIRRORS = (
+    "https://ossci-datasets.s3.amazonaws.com/mnist/",
+    "https://storage.googleapis.com/cvdf-datasets/mnist/",
+)
+
+_GZIP_MAGIC = b"\x1f\x8b"
+# Deflate spends at least two bits on a match of at most 258 bytes.
+_MAX_DEFLATE_RATIO = 1032
+
+_Array = NDArray[np.uint8]
+_Split = tuple[_Array, _Array]
+
+
+class DatasetError(ValueError):
+    """The content of a data file is not what it should be."""
+
+
+def load_mnist(
+    data_dir: str | os.PathLike[str] | None = None, download: bool = True
+) -> tuple[_Split, _Split]:
+    """Load the MNIST handwritten digits.
+
+    The four files are taken from the first of these places that applies:
+
+    1. the folder `data_dir`;
+    2. the folder named by the environment variable ``NUMADELTA_DATA``;
+    3. the user's cache folder (on Linux ``~/.cache/numadelta/mnist``), into
+       which files that it lacks are downloaded.
+
+    The first two are explicit: a file they lack is an error, and is neither
+    looked for elsewhere nor downloaded.
+
+    Parameters
+    ----------
+    data_dir : path-like, optional
+        Folder that holds the four files, under their original names
+        (``train-images-idx3-ubyte``, ...) or with a dot before ``idx``, each
+        with or without ``.gz``.
+    download : bool, default True
+        Whether to download what the cache folder lacks. Needs pooch:
+        ``pip install numadelta[datasets]``.
+
+    Returns
+    -------
+    (x_train, y_train), (x_test, y_test) : tuple of tuple of ndarray of uint8
+        Images of shapes (60000, 28, 28) and (10000, 28, 28), with values from
+        0 to 255; labels of shapes (60000,) and (10000,), from 0 to 9.
+
+    Raises
+    ------
+    DatasetError
+        If a file is damaged or is not the MNIST file of its name.
+    FileNotFoundError
+        If a file is missing from an explicit folder, or is missing from the
+        cache folder and cannot be downloaded into it.
+    ImportError
+        If a file has to be downloaded and pooch is not installed.
+
+    Examples
+    --------
+    >>> from numadelta.datasets import load_mnist
+    >>> (x_train, y_train), (x_test, y_test) = load_mnist()  # doctest: +SKIP
+    >>> x_train.shape, y_train.shape  # doctest: +SKIP
+    ((60000, 28, 28), (60000,))
+    """
+    # All files are found before any is read: reading is the slow part.
+    paths = {name: _locate(name, data_dir, download) for name in _SHA256}
+    return _load_split("train", paths), _load_split("t10k", paths)
+
+
+def read_idx(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
+    """Read an IDX file of unsigned bytes, gzipped or plain.
+
+    Whether the file is gzipped is told from its content, not from its name.
+
+    Parameters
+    ----------
+    path : path-like
+        The file to read.
+
+    Returns
+    -------
+    ndarray of uint8
+        A new, writable array of the shape that the header gives.
+
+    Raises
+    ------
+    DatasetError
+        If the file is damaged, is not IDX, holds elements other than unsigned
+        bytes, or is shorter or longer than its header says. A header that asks
+        for more than the file can hold costs no memory.
+    OSError
+        If the file cannot be opened or read.
+
+    Examples
+    --------
+    >>> import gzip, pathlib, tempfile
+    >>> from numadelta.datasets import read_idx
+    >>> header = bytes([0, 0, 8, 2]) + bytes([0, 0, 0, 2]) + bytes([0, 0, 0, 3])
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = pathlib.Path(folder, "tiny.gz")
+    ...     _ = path.write_bytes(gzip.compress(header + bytes([1, 2, 3, 4, 5, 6])))
+    ...     read_idx(path)
+    array([[1, 2, 3],
+           [4, 5, 6]], dtype=uint8)
+    """
+    return _read_and_hash(path)[0]
+
+
+def _load_split(prefix: str, paths: dict[str, Path]) -> _Split:
+    images_name, labels_name = f"{prefix}-images-idx3-ubyte", f"{prefix}-labels-idx1-ubyte"
+    images_path, labels_path = paths[images_name], paths[labels_name]
+    try:
+        images = _read_known(images_path, images_name)
+        labels = _read_known(labels_path, labels_name)
+    except DatasetError as error:
+        raise DatasetError(
+            f"{error}. Delete the file and take it anew from {' or '.join(_MIRRORS)}; "
+            "load_mnist does so itself for a file missing from its cache folder."
+        ) from error
+    _check_pair(images, labels, images_path, labels_path)
+    return images, labels
+
+
+def _check_pair(images: _Array, labels: _Array, images_path: Path, labels_path: Path) -> None:
+    """Raise DatasetError unless every image has a label from 0 to 9."""
+    pair = f"{images_path} and {labels_path} do not belong together"
+    if len(images) != len(labels):
+        raise DatasetError(f"{pair}: {len(images)} images, {len(labels)} labels")
+    wrong = np.flatnonzero(labels > 9)
+    if wrong.size:
+        raise DatasetError(f"{pair}: label {wrong[0]} is {labels[wrong[0]]}, not a digit")
+
+
+def _read_known(path: Path, name: str) -> _Array:
+    """Read the file at `path`, which must be the MNIST file `name`."""
+    array, digest = _read_and_hash(path)
+    if digest != _SHA256[name]:
+        raise DatasetError(
+            f"{path}: the SHA-256 of the uncompressed content is {digest}, "
+            f"expected {_SHA256[name]} for {name}"
+        )
+    return array
+
+
+def _read_and_hash(path: str | os.PathLike[str]) -> tuple[_Array, str]:
+    """Return the array in an IDX file and the SHA-256 of its uncompressed content."""
+    with open(path, "rb") as file:
+        limit = os.fstat(file.fileno()).st_size
+        gzipped = file.read(len(_GZIP_MAGIC)) == _GZIP_MAGIC
+        file.seek(0)
+        if gzipped:
+            limit *= _MAX_DEFLATE_RATIO
+        try:
+            with gzip.GzipFile(fileobj=file, mode="rb") if gzipped else file as stream:
+                return _parse_idx(stream, limit)
+        except (ValueError, EOFError, gzip.BadGzipFile, zlib.error) as error:
+            raise DatasetError(f"{path}: {error}") from error
+
+
+def _parse_idx(stream: io.BufferedIOBase, limit: int) -> tuple[_Array, str]:
+    """Do the work of `_read_and_hash`; `limit` bounds the bytes that `stream` can yield."""
+    magic = stream.read(4)
+    if len(magic) < 4 or magic[:2] != b"\0\0":
+        raise ValueError(f"not an IDX file: it starts with {magic!r}")
+    if magic[2] != 0x08:
+        raise ValueError(f"IDX element code is 0x{magic[2]:02x}, expected 0x08 (unsigned byte)")
+
+    ndim = magic[3]
+    dimensions = stream.read(4 * ndim)
+    if len(dimensions) < 4 * ndim:
+        raise ValueError("the file ends inside its IDX header")
+    shape = struct.unpack(f">{ndim}I", dimensions)
+    size = math.prod(shape)
+    if size > limit:
+        raise ValueError(f"the IDX header asks for {size} bytes, more than the file can hold")
+
+    # One byte more than is wanted: it shows up trailing bytes and takes gzip to
+    # its end, where it checks the CRC, yet bounds what a bomb can expand to.
+    payload = stream.read(size + 1)
+    if len(payload) != size:
+        found = "more" if len(payload) > size else f"only {len(payload)}"
+        raise ValueError(f"the IDX header asks for {size} bytes, {found} follow")
+
+    digest = hashlib.sha256(magic + dimensions)
+    digest.update(payload)
+    # Copied because an array over bytes is read-only.
+    return np.frombuffer(payload, np.uint8).reshape(shape).copy(), digest.hexdigest()
+
+
+def _locate(name: str, data_dir: str | os.PathLike[str] | None, download: bool) -> Path:
+    """Return the path of the MNIST file `name`, after downloading it if need be."""
+    if data_dir is not None:
+        folder, setting = Path(data_dir), "the argument data_dir"
+    elif variable := os.environ.get("NUMADELTA_DATA"):
+        folder, setting = Path(variable), "the environment variable NUMADELTA_DATA"
+    else:
+        folder, setting = _cache_folder(), None
+    folder = folder.expanduser()
+
+    dotted = name.replace("-idx", ".idx")
+    candidates = (f"{name}.gz", name, f"{dotted}.gz", dotted)
+    for candidate in candidates:
+        if (folder / candidate).is_file():
+            return folder / candidate
+
+    missing = f"found none of {', '.join(candidates)} in {folder}"
+    if setting is not None:
+        raise FileNotFoundError(f"{missing}, the folder given by {setting}")
+    if not download:
+        raise FileNotFoundError(f"{missing}, and download is off; {_remedy(folder)}")
+    return _download(name, folder)
+
+
+def _cache_folder() -> Path:
+    """Return the subfolder mnist of what pooch.os_cache gives, for use without pooch."""
+    if sys.platform == "win32":
+        local = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
+        return Path(local, "numadelta", "numadelta", "Cache", "mnist")
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "numadelta" / "mnist"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "numadelta", "mnist")
+
+
+def _download(name: str, folder: Path) -> Path:
+    """Download the MNIST file `name` into `folder` from the first mirror that has it."""
+    try:
+        import pooch
+    except ImportError as error:
+        raise ImportError(
+            f"downloading needs pooch: pip install numadelta[datasets]; else {_remedy(folder)}"
+        ) from error
+
+    http = pooch.HTTPDownloader(timeout=10)
+
+    def fetch(url: str, part: str, manager: object) -> None:
+        # Checked here, while the file still has pooch's temporary name, so
+        # that only good content is ever renamed into the cache.
+        http(url, part, manager)
+        _read_known(Path(part), name)
+
+    file_name = f"{name}.gz"
+    failures = []
+    logger = pooch.get_logger()
+    # Not setLevel: two threads that set it and put it back can leave it changed.
+    silence = logging.Filter("no logger has this name")
+    logger.addFilter(silence)
+    try:
+        for mirror in _MIRRORS:
+            url = mirror + file_name
+            try:
+                return Path(pooch.retrieve(url, None, file_name, folder, downloader=fetch))
+            except (OSError, DatasetError) as error:
+                failures.append(f"\n  {url}: {error}")
+    finally:
+        logger.removeFilter(silence)
+    raise FileNotFoundError(
+        f"could not download {file_name} into the cache folder {folder}; {_remedy(folder)}. "
+        f"Tried:{''.join(failures)}"
+    )
+
+
+def _remedy(folder: Path) -> str:
+    return f"set NUMADELTA_DATA to a folder with the MNIST files, or put them in {folder}"

@@ -1,0 +1,357 @@
+"""The optimiser for arrays of yours: `Adadelta` keeps the state, `adadelta_step` is handed it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from numadelta import arrays
+from numadelta.cpu import CpuState
+
+NONFINITE = ("raise", "skip", "propagate")
+
+
+def _make_state(params: Any, square_avg: Any | None, acc_delta: Any | None) -> Any:
+    if arrays.is_cuda_array(params):
+        from numadelta.cuda import CudaState
+
+        return CudaState(params, square_avg, acc_delta)
+    return CpuState(params, square_avg, acc_delta)
+
+
+class _Checked:
+    """An option that is checked whenever it is set and costs nothing to read.
+
+    A descriptor without ``__get__`` leaves reading to the instance dictionary.
+    """
+
+    def __init__(self, check: Callable[[str, Any, np.dtype[Any]], Any]) -> None:
+        self.check = check
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    def __set__(self, opt: Adadelta, value: object) -> None:
+        opt.__dict__[self.name] = self.check(self.name, value, opt._state.dtype)
+
+
+class Adadelta:
+    """ADADELTA over one flat array, updated in place.
+
+    Each element has its own rate, ``sqrt(acc_delta + eps) / sqrt(square_avg + eps)``, made of the
+    running averages of its squared updates and squared gradients [1]_.
+
+    Parameters
+    ----------
+    params : ndarray of float32 or float64, or a CUDA array
+        The parameters, updated in place by `step`.  Any C-contiguous shape; `pack` makes one flat
+        array of several.  CuPy, PyTorch and Numba arrays on a GPU are taken by their
+        ``__cuda_array_interface__``.
+    lr : float, default 1.0
+        Factor of every update.  The paper has none, hence 1; not the 0.001 of other libraries.
+    rho : float, default 0.95
+        Decay rate of both running averages, in [0, 1).
+    eps : float, default 1e-6
+        Constant inside both roots, in units of a squared update.  It sets the size of the first
+        steps, about ``sqrt(eps / (1 - rho))`` whatever the size of the gradient.
+    weight_decay : float, default 0.0
+        L2 penalty, added to the gradient as ``weight_decay * params`` (coupled, as in PyTorch).
+    maximize : bool, default False
+        Ascend instead of descend.
+    nonfinite : {"raise", "skip", "propagate"}, default "raise"
+        What to do with a gradient that holds NaN or infinity or whose square overflows: raise
+        before anything is written, leave everything untouched and count it in `skipped`, or
+        compute with it as PyTorch does.
+    square_avg, acc_delta : ndarray, optional
+        Running averages to go on with, of the shape and dtype of `params` and updated in place.
+        Zeros by default.
+
+    Attributes
+    ----------
+    params : ndarray
+        The array given.
+    square_avg, acc_delta : ndarray
+        E[g^2] and E[dx^2], live views of the shape of `params`.
+    steps, skipped : int
+        How many steps were taken, and how many were skipped by ``nonfinite="skip"``.
+    lr, rho, eps, weight_decay, maximize, nonfinite
+        The options as given; they may be changed between steps and are checked then.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `params` is not a C-contiguous, aligned, writeable array of finite float32 or float64
+        numbers, or if an option is out of its range.  The message names the argument.
+
+    Notes
+    -----
+    The result of a step does not depend, to the last bit, on the number of threads or on how the
+    array lies in memory.  One optimiser may be stepped from one thread at a time; different
+    optimisers are independent.
+
+    References
+    ----------
+    .. [1] M. D. Zeiler, "ADADELTA: An Adaptive Learning Rate Method", arXiv:1212.5701 (2012),
+       Algorithm 1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import numadelta as nd
+    >>> x = np.array([1.0, -2.0])
+    >>> opt = nd.Adadelta(x)
+    >>> for _ in range(300):
+    ...     opt.step(2 * x)  # the gradient of x**2
+    >>> abs(x).max() < 0.01
+    np.True_
+    """
+
+    lr = _Checked(arrays.check_hyperparameter)
+    rho = _Checked(arrays.check_hyperparameter)
+    eps = _Checked(arrays.check_hyperparameter)
+    weight_decay = _Checked(arrays.check_hyperparameter)
+    maximize = _Checked(lambda name, value, dtype: arrays.check_flag(name, value))
+    nonfinite = _Checked(lambda name, value, dtype: arrays.check_choice(name, value, NONFINITE))
+
+    def __init__(
+        self,
+        params: Any,
+        *,
+        lr: float = 1.0,
+        rho: float = 0.95,
+        eps: float = 1e-6,
+        weight_decay: float = 0.0,
+        maximize: bool = False,
+        nonfinite: str = "raise",
+        square_avg: Any | None = None,
+        acc_delta: Any | None = None,
+    ) -> None:
+        self._state = _make_state(params, square_avg, acc_delta)
+        self._busy = threading.Lock()
+        self.params = params
+        self.lr = lr
+        self.rho = rho
+        self.eps = eps
+        self.weight_decay = weight_decay
+        self.maximize = maximize
+        self.nonfinite = nonfinite
+        self.skipped = 0
+
+    @property
+    def square_avg(self) -> Any:
+        """E[g^2], a view of the shape of the parameters."""
+        return self._state.square_avg.reshape(self._state.shape)
+
+    @property
+    def acc_delta(self) -> Any:
+        """E[dx^2], a view of the shape of the parameters."""
+        return self._state.acc_delta.reshape(self._state.shape)
+
+    @property
+    def steps(self) -> int:
+        """How many steps were taken."""
+        return int(self._state.steps[0])
+
+    def step(self, grads: ArrayLike) -> None:
+        """Update the parameters and both running averages in place.
+
+        Parameters
+        ----------
+        grads : ndarray
+            The gradient, of the shape of the parameters; not modified.  Of their dtype, or a
+            narrower float dtype, which is copied and promoted; so is what is strided or read-only.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `grads` does not match the parameters, overlaps with them or with the state, or is
+            not finite (``nonfinite="raise"``).  Nothing is updated then.
+        RuntimeError
+            If another thread is stepping this optimiser.
+        """
+        if not self._busy.acquire(blocking=False):
+            raise RuntimeError("this optimiser is being stepped by another thread")
+        try:
+            flat = self._state.check_grads(grads)
+            bad = self._state.step(
+                flat,
+                self.nonfinite != "propagate",
+                self.lr,
+                self.rho,
+                self.eps,
+                self.weight_decay,
+                self.maximize,
+            )
+            if bad >= 0:
+                if self.nonfinite == "raise":
+                    raise ValueError(self._refusal(bad, flat))
+                self.skipped += 1
+        finally:
+            self._busy.release()
+
+    def _refusal(self, bad: int, grads: Any) -> str:
+        what = "with weight decay added, a gradient" if self.weight_decay else "a gradient"
+        return (
+            f"grads[{bad}] is {float(grads[bad])}, but {what} must be finite, and so must its "
+            f"square as {self._state.dtype}; nothing was updated (nonfinite='skip' leaves such "
+            "steps out)"
+        )
+
+    def effective_lr(self) -> Any:
+        """Return eta, the paper's rate of every element, without the factor `lr`.
+
+        Returns
+        -------
+        ndarray
+            ``sqrt(acc_delta + eps) / sqrt(square_avg + eps)``, a new array of the shape and dtype
+            of the parameters.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import numadelta as nd
+        >>> nd.Adadelta(np.zeros(2)).effective_lr()
+        array([1., 1.])
+        """
+        return self._state.effective_lr(self.eps)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what is needed to go on later: a dictionary of scalars and NumPy copies.
+
+        The parameters are yours and are not included.
+
+        Returns
+        -------
+        dict
+            ``steps``, ``skipped``, ``lr``, ``rho``, ``eps``, ``weight_decay``, ``maximize``,
+            ``nonfinite``, ``square_avg`` and ``acc_delta``.
+        """
+        names = ("steps", "skipped", *_OPTIONS)
+        return {name: getattr(self, name) for name in names} | self._state.to_host()
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take over what `state_dict` returned; the next step is then the one it would have been.
+
+        Parameters
+        ----------
+        state_dict : dict
+            All keys must be there and no others.
+
+        Raises
+        ------
+        TypeError, ValueError, KeyError
+            If anything is missing, unknown or does not fit.  Nothing is changed then.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import numadelta as nd
+        >>> first, second = nd.Adadelta(np.ones(2)), nd.Adadelta(np.ones(2), rho=0.9)
+        >>> first.step(np.ones(2))
+        >>> second.load_state_dict(first.state_dict())
+        >>> second.steps, second.rho
+        (1, 0.95)
+        """
+        if not isinstance(state_dict, dict):
+            raise TypeError(f"state_dict must be a dict, but is a {type(state_dict).__name__}")
+        expected = {"steps", "skipped", "square_avg", "acc_delta", *_OPTIONS}
+        if missing := sorted(expected - set(state_dict)):
+            raise KeyError(f"state_dict lacks {', '.join(missing)}")
+        if unknown := sorted(set(state_dict) - expected, key=str):
+            raise ValueError(f"state_dict has unknown keys: {', '.join(map(str, unknown))}")
+        # A scratch optimiser checks everything before this one is touched.
+        scratch = Adadelta(
+            np.zeros(self._state.shape, self._state.dtype),
+            **{name: state_dict[name] for name in _OPTIONS},
+        )
+        averages = {}
+        for name in ("square_avg", "acc_delta"):
+            averages[name] = np.array(state_dict[name])
+            arrays.check_like(name, averages[name], scratch.params)
+            arrays.check_averages(name, averages[name].reshape(-1))
+        counts = {name: arrays.check_count(name, state_dict[name]) for name in ("steps", "skipped")}
+        for name in _OPTIONS:
+            setattr(self, name, getattr(scratch, name))
+        self._state.load(**averages, steps=counts["steps"])
+        self.skipped = counts["skipped"]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"params": self.params, "state_dict": self.state_dict()}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(state["params"])  # type: ignore[misc]
+        self.load_state_dict(state["state_dict"])
+
+    def __repr__(self) -> str:
+        options = ", ".join(f"{name}={getattr(self, name)!r}" for name in _OPTIONS)
+        return f"Adadelta({options}, steps={self.steps}, shape={self._state.shape})"
+
+
+_OPTIONS = ("lr", "rho", "eps", "weight_decay", "maximize", "nonfinite")
+
+
+def adadelta_step(
+    params: Any,
+    grads: ArrayLike,
+    square_avg: Any,
+    acc_delta: Any,
+    *,
+    lr: float = 1.0,
+    rho: float = 0.95,
+    eps: float = 1e-6,
+    weight_decay: float = 0.0,
+    maximize: bool = False,
+    nonfinite: str = "raise",
+) -> bool:
+    """Take one ADADELTA step on arrays of yours, in place, after checking all of them.
+
+    The functional form of `Adadelta`, for those who keep the state themselves.  It checks four
+    arrays on each call, values included; `Adadelta` checks its own only once and is faster.
+
+    Parameters
+    ----------
+    params, square_avg, acc_delta : ndarray of float32 or float64, or CUDA arrays
+        Parameters, E[g^2] and E[dx^2], of one shape and dtype, C-contiguous and not overlapping.
+        Updated in place.
+    grads : ndarray
+        The gradient, not modified.
+    lr, rho, eps, weight_decay, maximize, nonfinite
+        As in `Adadelta`.
+
+    Returns
+    -------
+    bool
+        True, or False if the step was skipped (only with ``nonfinite="skip"``).
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `Adadelta` and `Adadelta.step` do; nothing is updated then.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import numadelta as nd
+    >>> x, square_avg, acc_delta = np.ones(1), np.zeros(1), np.zeros(1)
+    >>> nd.adadelta_step(x, [0.1], square_avg, acc_delta)
+    True
+    >>> x
+    array([0.99553233])
+    """
+    opt = Adadelta(
+        params,
+        lr=lr,
+        rho=rho,
+        eps=eps,
+        weight_decay=weight_decay,
+        maximize=maximize,
+        nonfinite=nonfinite,
+        square_avg=square_avg,
+        acc_delta=acc_delta,
+    )
+    opt.step(grads)
+    return opt.steps == 1
