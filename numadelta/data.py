@@ -1,0 +1,111 @@
+"""The door for training data: samples and targets are checked and converted here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from numadelta import arrays
+
+
+def check_samples(
+    X: ArrayLike, features: int, dtype: np.dtype[Any], name: str = "X"
+) -> NDArray[Any]:
+    """Return a C-contiguous matrix of finite numbers, one sample a row."""
+    if hasattr(X, "toarray"):
+        raise TypeError(f"{name} is sparse, but dense data is needed; use {name}.toarray()")
+    arrays.refuse_masked(name, X)
+    given = np.asarray(X)
+    if given.dtype.kind not in "fiu" or given.dtype in (np.float16, np.longdouble):
+        raise TypeError(
+            f"{name} has dtype {given.dtype}, but float32, float64 or integers are needed"
+        )
+    if given.ndim != 2:
+        raise ValueError(
+            f"{name} has shape {given.shape}, but (n_samples, {features}) is needed; "
+            f"{name}.reshape(len({name}), -1) flattens images"
+        )
+    if given.shape[1] != features:
+        raise ValueError(
+            f"{name} has {given.shape[1]} features, but the network has {features} inputs"
+        )
+    if not len(given):
+        raise ValueError(f"{name} has no samples, but at least 1 sample is needed")
+    samples = _converted(given, dtype)
+    finite = np.isfinite(samples)
+    if not finite.all():
+        row, column = (int(i) for i in np.unravel_index(np.argmin(finite), finite.shape))
+        raise ValueError(
+            f"{name} must be finite (as {dtype}), but {name}[{row}, {column}] is "
+            f"{given[row, column]}"
+        )
+    return samples
+
+
+def check_labels(y: ArrayLike, rows: int, classes: int, name: str = "y") -> NDArray[np.int64]:
+    """Return class numbers as int64."""
+    labels = _column(y, rows, name)
+    if labels.dtype.kind not in "iub":
+        raise TypeError(
+            f"{name} has dtype {labels.dtype}, but class numbers from 0 to {classes - 1} are "
+            f"needed; np.unique({name}, return_inverse=True) numbers other labels"
+        )
+    if labels.ndim != 1:
+        one_hot = labels.shape[1:] == (classes,)
+        remedy = f"{name}.argmax(axis=1)" if one_hot else f"{name}.ravel()"
+        raise ValueError(
+            f"{name} has shape {labels.shape}, but one class number a sample is needed, "
+            f"({rows},); try {remedy}"
+        )
+    labels = labels.astype(np.int64)
+    bad = (labels < 0) | (labels >= classes)
+    if bad.any():
+        index = int(np.argmax(bad))
+        raise ValueError(
+            f"{name}[{index}] is {labels[index]}, but the network has the classes 0 to "
+            f"{classes - 1}"
+        )
+    return labels
+
+
+def check_targets(
+    y: ArrayLike, rows: int, outputs: int, dtype: np.dtype[Any], name: str = "y"
+) -> NDArray[Any]:
+    """Return finite targets as a matrix, one sample a row."""
+    given = _column(y, rows, name)
+    if given.dtype.kind not in "fiub":
+        raise TypeError(f"{name} has dtype {given.dtype}, but real numbers are needed")
+    if given.ndim == 1:
+        given = given[:, np.newaxis]
+    if given.shape != (rows, outputs):
+        raise ValueError(
+            f"{name} has shape {given.shape}, but the network has {outputs} outputs: "
+            f"({rows}, {outputs}) is needed"
+        )
+    targets = _converted(given, dtype)
+    arrays.check_finite(name, targets.reshape(-1))
+    return targets
+
+
+def check_probabilities(targets: NDArray[Any], name: str = "y") -> None:
+    """Refuse what is not between 0 and 1."""
+    if not ((targets >= 0) & (targets <= 1)).all():
+        raise ValueError(
+            f"{name} must be from 0 to 1 for binary_cross_entropy, but reaches from "
+            f"{targets.min()} to {targets.max()}"
+        )
+
+
+def _column(y: ArrayLike, rows: int, name: str) -> NDArray[Any]:
+    arrays.refuse_masked(name, y)
+    array = np.asarray(y)
+    if array.ndim == 0 or len(array) != rows:
+        raise ValueError(f"{name} has shape {array.shape}, but X has {rows} samples")
+    return array
+
+
+def _converted(given: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
+    with np.errstate(over="ignore"):  # what overflows is found by the check for infinities
+        return np.ascontiguousarray(given, dtype).view(np.ndarray)

@@ -1,0 +1,205 @@
+"""Activations and losses of the network: rules and the loops over a batch that inline them.
+
+A batch is a C-contiguous matrix, one sample a row.  As in `numadelta.kernels`, rules hold no
+numeric literals (they would promote float32), so `one` is passed in, and nothing is checked.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from numadelta.kernels import loop, rule
+
+# Codes instead of functions as arguments: a loop that takes a function is compiled anew for each
+# and never found in the disk cache.  LLVM hoists the branch on the code out of the loops.
+ACTIVATIONS = {"identity": 0, "relu": 1, "tanh": 2, "logistic": 3}
+IDENTITY, RELU, TANH, LOGISTIC = ACTIVATIONS.values()
+
+
+@rule
+def relu(value, one):
+    """Return max(value, 0), and NaN for NaN."""
+    return one - one if value < one - one else value
+
+
+@rule
+def slope(activation, out, one):
+    """Return the derivative of an activation, given its output."""
+    if activation == RELU:
+        return one if out > one - one else one - one
+    if activation == TANH:
+        return one - out * out
+    if activation == LOGISTIC:
+        return out - out * out
+    return one
+
+
+@rule
+def log_one_plus_exp(value, one):
+    """Return log(1 + exp(value)) without overflow."""
+    return max(value, one - one) + math.log1p(math.exp(-abs(value)))
+
+
+@rule
+def logistic(value, one):
+    """Return 1 / (1 + exp(-value)) without overflow."""
+    tail = math.exp(-abs(value))
+    return (tail if value < one - one else one) / (one + tail)
+
+
+@loop
+def add_bias(batch, bias):
+    """Add the bias to every row, in place."""
+    for i in range(batch.shape[0]):
+        for j in range(batch.shape[1]):
+            batch[i, j] += bias[j]
+
+
+@loop
+def add_bias_relu(batch, bias):
+    """Add the bias to every row and rectify, in place."""
+    one = batch.dtype.type(1)
+    for i in range(batch.shape[0]):
+        for j in range(batch.shape[1]):
+            batch[i, j] = relu(batch[i, j] + bias[j], one)
+
+
+def activate(batch, bias, activation):
+    """Add the bias to every row and apply the activation, in place."""
+    if activation == RELU:
+        add_bias_relu(batch, bias)
+        return
+    add_bias(batch, bias)
+    # NumPy's tanh is vectorised, Numba's is a call per element (20 times slower).
+    if activation == TANH:
+        np.tanh(batch, out=batch)
+    elif activation == LOGISTIC:
+        # logistic(z) = (1 + tanh(z / 2)) / 2
+        half = batch.dtype.type(0.5)
+        np.multiply(batch, half, out=batch)
+        np.tanh(batch, out=batch)
+        np.multiply(batch, half, out=batch)
+        np.add(batch, half, out=batch)
+
+
+@loop
+def backward(delta, out, bias_grad, activation):
+    """Turn dL/d(output) into dL/d(input) in place; write its column sums, the bias gradient."""
+    one = delta.dtype.type(1)
+    bias_grad[:] = one - one
+    for i in range(delta.shape[0]):
+        for j in range(delta.shape[1]):
+            delta[i, j] *= slope(activation, out[i, j], one)
+            bias_grad[j] += delta[i, j]
+
+
+@loop
+def softmax(batch, bias):
+    """Add the bias to every row and turn it into probabilities, in place."""
+    zero = batch.dtype.type(0)
+    for i in range(batch.shape[0]):
+        largest = batch[i, 0] + bias[0]
+        for j in range(batch.shape[1]):
+            batch[i, j] += bias[j]
+            # Not max(): NaN must win, so that it reaches the loss.
+            if not batch[i, j] <= largest:
+                largest = batch[i, j]
+        total = zero
+        for j in range(batch.shape[1]):
+            batch[i, j] = math.exp(batch[i, j] - largest)
+            total += batch[i, j]
+        for j in range(batch.shape[1]):
+            batch[i, j] /= total
+
+
+@loop
+def cross_entropy(batch, bias, labels, bias_grad):
+    """Replace output sums by dL/d(sum) of the mean cross-entropy of their softmax.
+
+    Returns the loss, summed over the rows, and the number of rows whose largest output is at the
+    label.  Writes the bias gradient.
+    """
+    real = batch.dtype.type
+    rows = real(batch.shape[0])
+    softmax(batch, bias)
+    bias_grad[:] = real(0)
+    tiny = np.finfo(batch.dtype).tiny
+    loss, hits = 0.0, 0
+    for i in range(batch.shape[0]):
+        label = labels[i]
+        best = 0
+        for j in range(batch.shape[1]):
+            if batch[i, j] > batch[i, best]:
+                best = j
+        hits += best == label
+        # A probability that underflowed must not make the loss infinite.
+        likelihood = batch[i, label]
+        loss -= math.log(tiny if likelihood < tiny else likelihood)
+        batch[i, label] -= real(1)
+        for j in range(batch.shape[1]):
+            # Flushed: products with subnormal numbers would slow down the backward pass.
+            value = batch[i, j] / rows
+            batch[i, j] = real(0) if abs(value) < tiny else value
+            bias_grad[j] += batch[i, j]
+    return loss, hits
+
+
+@loop
+def binary_cross_entropy(batch, bias, targets, bias_grad):
+    """Do as `cross_entropy` for independent logistic outputs and targets in [0, 1].
+
+    A row's loss is the mean over its outputs; its hits are the share of outputs on the right side
+    of one half.
+    """
+    real = batch.dtype.type
+    one, half = real(1), real(0.5)
+    size = real(batch.size)
+    bias_grad[:] = real(0)
+    loss, hits = 0.0, 0.0
+    for i in range(batch.shape[0]):
+        for j in range(batch.shape[1]):
+            value, target = batch[i, j] + bias[j], targets[i, j]
+            loss += log_one_plus_exp(value, one) - target * value
+            hits += (value > real(0)) == (target > half)
+            batch[i, j] = (logistic(value, one) - target) / size
+            bias_grad[j] += batch[i, j]
+    return loss / batch.shape[1], hits / batch.shape[1]
+
+
+@loop
+def squared_error(batch, bias, targets, bias_grad):
+    """Do as `cross_entropy` for the mean square of output minus target.
+
+    A row's loss is the mean over its outputs.  There are no hits.
+    """
+    real = batch.dtype.type
+    factor = real(2.0 / batch.size)
+    bias_grad[:] = real(0)
+    loss = 0.0
+    for i in range(batch.shape[0]):
+        for j in range(batch.shape[1]):
+            error = batch[i, j] + bias[j] - targets[i, j]
+            loss += error * error
+            batch[i, j] = factor * error
+            bias_grad[j] += batch[i, j]
+    return loss / batch.shape[1], 0.0
+
+
+@loop
+def add_penalty(weights, grads, weight_decay):
+    """Add the gradient of ``weight_decay / 2 * sum(weights**2)`` and return that penalty."""
+    factor = weights.dtype.type(weight_decay)
+    total = 0.0
+    for i in range(weights.size):
+        total += weights[i] * weights[i]
+        grads[i] += factor * weights[i]
+    return weight_decay / 2 * total
+
+
+LOSSES = {
+    "cross_entropy": cross_entropy,
+    "binary_cross_entropy": binary_cross_entropy,
+    "squared_error": squared_error,
+}

@@ -1,0 +1,476 @@
+"""The multi-layer perceptron: flat parameters, hand-written backpropagation, fit and predict."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+from numadelta import arrays, checkpoint, data, layers, training
+from numadelta.backprop import Network, Views, Workspace, layer_views, parameter_count
+from numadelta.optimizer import Adadelta
+
+INITIALIZATIONS = ("auto", "he", "glorot")
+
+# Rows that are evaluated at a time: the buffers stay in the cache.
+EVALUATION_ROWS = 1024
+
+FILE_FORMAT = "numadelta.MLP"
+FILE_VERSION = 1
+
+
+class MLP:
+    """A multi-layer perceptron whose parameters are one flat array.
+
+    Parameters
+    ----------
+    layer_sizes : sequence of int
+        Units of each layer, inputs first, outputs last.
+    activation : {"relu", "tanh", "logistic", "identity"}, default "relu"
+        Activation of the hidden layers.
+    loss : {"cross_entropy", "binary_cross_entropy", "squared_error"}, default "cross_entropy"
+        What is minimised, averaged over the samples:
+
+        - ``"cross_entropy"``: softmax outputs; `y` holds class numbers, shape (n,).
+        - ``"binary_cross_entropy"``: independent logistic outputs; `y` holds targets in [0, 1],
+          shape (n, outputs), or (n,) for one output.  Mean over the outputs.
+        - ``"squared_error"``: identity outputs; `y` holds real numbers, shaped likewise.  Mean over
+          the outputs.
+    weight_decay : float, default 0.0
+        L2 penalty: ``weight_decay / 2`` times the sum of all squared weights (biases excluded) is
+        added to the loss.
+    initialization : {"auto", "he", "glorot"}, default "auto"
+        Uniform in +-sqrt(6 / fan_in) [1]_ or +-sqrt(6 / (fan_in + fan_out)) [2]_, drawn layer by
+        layer; biases are zero.  ``"auto"`` is He's for relu, else Glorot's.
+    dtype : float32 or float64, default float32
+        Of the parameters and of all arithmetic.
+    seed : int, default 0
+        Seeds the initialisation and the shuffling.
+
+    Attributes
+    ----------
+    theta : ndarray, shape (n_parameters,)
+        All parameters.  Assign to its elements (``net.theta[:] = ...``), not to the name.
+    weights, biases : list of ndarray
+        Views of `theta`: ``weights[k]`` has shape ``(layer_sizes[k], layer_sizes[k + 1])``,
+        ``biases[k]`` has shape ``(layer_sizes[k + 1],)``.
+    optimizer : Adadelta or None
+        The optimiser over `theta`; its state lives on from one `fit` to the next.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not as described.
+
+    References
+    ----------
+    .. [1] K. He et al., "Delving Deep into Rectifiers", ICCV 2015.
+    .. [2] X. Glorot and Y. Bengio, "Understanding the difficulty of training deep feedforward
+       neural networks", AISTATS 2010.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import numadelta as nd
+    >>> X = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
+    >>> y = np.array([0, 1, 1, 0])
+    >>> net = nd.MLP((2, 8, 2), activation="tanh", seed=1)
+    >>> history = net.fit(X, y, epochs=400, batch_size=4, verbose=0)
+    >>> net.predict(X)
+    array([0, 1, 1, 0])
+    """
+
+    def __init__(
+        self,
+        layer_sizes: Sequence[int],
+        *,
+        activation: str = "relu",
+        loss: str = "cross_entropy",
+        weight_decay: float = 0.0,
+        initialization: str = "auto",
+        dtype: DTypeLike = np.float32,
+        seed: int = 0,
+    ) -> None:
+        if isinstance(layer_sizes, str) or not isinstance(layer_sizes, Iterable):
+            raise TypeError(f"layer_sizes must be a sequence of integers, but is {layer_sizes!r}")
+        sizes = tuple(arrays.check_count("layer_sizes", size) for size in layer_sizes)
+        if len(sizes) < 2 or min(sizes) < 1:
+            raise ValueError(
+                f"layer_sizes must hold at least two positive numbers, but is {layer_sizes!r}"
+            )
+        self.layer_sizes = sizes
+        self.activation = arrays.check_choice("activation", activation, list(layers.ACTIVATIONS))
+        self.loss = arrays.check_choice("loss", loss, list(layers.LOSSES))
+        if self.loss == "cross_entropy" and sizes[-1] < 2:
+            raise ValueError(
+                "cross_entropy needs at least two outputs; binary_cross_entropy works with one"
+            )
+        self.dtype = np.dtype(dtype)
+        arrays.check_dtype("dtype", self.dtype)
+        self.weight_decay = arrays.check_hyperparameter("weight_decay", weight_decay, self.dtype)
+        self.initialization = arrays.check_choice("initialization", initialization, INITIALIZATIONS)
+        self.seed = arrays.check_count("seed", seed)
+        self.optimizer: Adadelta | None = None
+        self._rng = np.random.default_rng(self.seed)
+        self._theta = np.zeros(parameter_count(sizes), self.dtype)
+        self._initialize()
+
+    def _initialize(self) -> None:
+        he = self.initialization == "he" or (
+            self.initialization == "auto" and self.activation == "relu"
+        )
+        for weights in self.weights:
+            fan_in, fan_out = weights.shape
+            limit = np.sqrt(6 / (fan_in if he else fan_in + fan_out))
+            weights[...] = self._rng.uniform(-limit, limit, weights.shape)
+
+    @property
+    def theta(self) -> NDArray[Any]:
+        """All parameters, flat."""
+        return self._theta
+
+    @property
+    def weights(self) -> list[NDArray[Any]]:
+        """Views of `theta`: the weight matrix of each layer."""
+        return self._views().weights
+
+    @property
+    def biases(self) -> list[NDArray[Any]]:
+        """Views of `theta`: the bias of each layer."""
+        return self._views().biases
+
+    def _views(self) -> Views:
+        return layer_views(self._theta, self.layer_sizes)
+
+    def _network(self) -> Network:
+        return Network(
+            self.layer_sizes, layers.ACTIVATIONS[self.activation], self.loss, self.weight_decay
+        )
+
+    def loss_and_grad(
+        self, theta: ArrayLike, X: ArrayLike, y: ArrayLike
+    ) -> tuple[float, NDArray[Any]]:
+        """Return loss (with penalty) and gradient at any parameters: an objective for `minimize`.
+
+        Parameters
+        ----------
+        theta : array_like, shape (n_parameters,)
+            Where to evaluate; rounded to the network's dtype.  The network's own `theta` is neither
+            used nor changed.
+        X : array_like, shape (n, layer_sizes[0])
+            Samples.
+        y : array_like
+            Targets, as the loss asks for them.
+
+        Returns
+        -------
+        loss : float
+            Mean loss over the samples plus the penalty.
+        grad : ndarray, shape (n_parameters,)
+            Its gradient, a new array of the network's dtype.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument is not as described.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import numadelta as nd
+        >>> net = nd.MLP((2, 3, 1), loss="squared_error", dtype=np.float64)
+        >>> loss, grad = net.loss_and_grad(net.theta, np.eye(2), np.ones(2))
+        >>> grad.shape == net.theta.shape
+        True
+        """
+        theta = np.ascontiguousarray(theta, self.dtype)
+        if theta.shape != self._theta.shape:
+            raise ValueError(
+                f"theta has shape {theta.shape}, but the network has {self._theta.size} parameters"
+            )
+        X, y = self._check_data(X, y)
+        grad = np.empty_like(theta)
+        workspace = Workspace(self._network(), len(X), self.dtype)
+        loss, _ = workspace.loss_and_grad(
+            layer_views(theta, self.layer_sizes), layer_views(grad, self.layer_sizes), X, y
+        )
+        return float(loss), grad
+
+    def fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        *,
+        epochs: int = 10,
+        batch_size: int = 128,
+        validation_data: tuple[ArrayLike, ArrayLike] | None = None,
+        shuffle: bool = True,
+        callbacks: Iterable[Any] = (),
+        verbose: int = 1,
+        lr: float = 1.0,
+        rho: float = 0.95,
+        eps: float = 1e-6,
+    ) -> training.History:
+        """Train with ADADELTA on mini-batches, in place.
+
+        A second call goes on where the first ended: two times five epochs give the bits of ten.
+
+        Parameters
+        ----------
+        X : array_like, shape (n, layer_sizes[0])
+            Samples.  Converted to the network's dtype, if need be in a copy; never written to.
+        y : array_like
+            Targets, as the loss asks for them.
+        epochs : int, default 10
+            Passes over the data.
+        batch_size : int, default 128
+            Samples a step; the last batch of an epoch may be smaller.
+        validation_data : tuple (X, y), optional
+            Evaluated after each epoch.
+        shuffle : bool, default True
+            Whether to draw a new order for each epoch, from the network's seed.
+        callbacks : iterable of objects, default ()
+            With any of Keras' methods ``on_train_begin(logs)``, ``on_epoch_begin(epoch, logs)``,
+            ``on_train_batch_end(batch, logs)``, ``on_epoch_end(epoch, logs)`` and
+            ``on_train_end(logs)``.  A callback that raises ``StopIteration`` ends the training.
+        verbose : {0, 1, 2}, default 1
+            0 is silent; 1 shows a progress bar (on a terminal, if tqdm is installed), else as 2;
+            2 prints a line for each epoch.
+        lr, rho, eps : float, default 1.0, 0.95, 1e-6
+            As in `Adadelta`.
+
+        Returns
+        -------
+        History
+            Loss, score and seconds of each epoch.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument is not as described, or if a gradient is not finite; the message then
+            names epoch and batch, and the parameters are those after the last whole step.
+
+        Warns
+        -----
+        RuntimeWarning
+            On Ctrl-C, which ends training after the last whole step and returns the history; and
+            if all gradients have become zero.
+        """
+        X, y = self._check_data(X, y)
+        epochs = arrays.check_count("epochs", epochs)
+        batch_size = arrays.check_count("batch_size", batch_size)
+        if batch_size < 1:
+            raise ValueError(f"batch_size must be at least 1, but is {batch_size}")
+        shuffle = arrays.check_flag("shuffle", shuffle)
+        if verbose not in (0, 1, 2):
+            raise ValueError(f"verbose must be 0, 1 or 2, but is {verbose!r}")
+        validate = None
+        if validation_data is not None:
+            if not isinstance(validation_data, (tuple, list)) or len(validation_data) != 2:
+                raise TypeError("validation_data must be a tuple (X, y)")
+            X_val, y_val = self._check_data(*validation_data, prefix="validation_data: ")
+
+            def validate() -> tuple[float, float]:
+                return self._evaluate(X_val, y_val)
+
+        if batch_size > len(X):
+            warnings.warn(
+                f"batch_size is {batch_size}, but there are only {len(X)} samples; using these",
+                UserWarning,
+                stacklevel=2,
+            )
+            batch_size = len(X)
+        if self.optimizer is None:
+            self.optimizer = Adadelta(self._theta, lr=lr, rho=rho, eps=eps)
+        for name, value in {"lr": lr, "rho": rho, "eps": eps}.items():
+            setattr(self.optimizer, name, value)
+        return training.fit(
+            training.Batches(self._network(), self._theta, X, y, batch_size),
+            self.optimizer,
+            epochs,
+            self._rng if shuffle else None,
+            validate,
+            callbacks,
+            verbose,
+        )
+
+    def predict(self, X: ArrayLike) -> NDArray[Any]:
+        """Return class numbers (cross-entropy), 0 or 1 (binary) or values (squared error).
+
+        Parameters
+        ----------
+        X : array_like, shape (n, layer_sizes[0])
+            Samples.
+
+        Returns
+        -------
+        ndarray
+            Shape (n,) for classes and for a single output, else (n, outputs).
+        """
+        outputs = self._outputs(self._check_samples(X))
+        if self.loss == "cross_entropy":
+            return outputs.argmax(axis=1)
+        if self.loss == "binary_cross_entropy":
+            outputs = (outputs > 0).astype(np.int64)
+        return outputs[:, 0] if outputs.shape[1] == 1 else outputs
+
+    def predict_proba(self, X: ArrayLike) -> NDArray[Any]:
+        """Return the probability of each class (or of 1, for each binary output).
+
+        Parameters
+        ----------
+        X : array_like, shape (n, layer_sizes[0])
+            Samples.
+
+        Returns
+        -------
+        ndarray, shape (n, outputs), or (n,) for a single binary output
+            Probabilities; those of the classes add up to one.
+
+        Raises
+        ------
+        ValueError
+            If the loss is squared error, which knows no probabilities.
+        """
+        if self.loss == "squared_error":
+            raise ValueError("a network with squared_error predicts no probabilities; use predict")
+        outputs = self._outputs(self._check_samples(X))
+        if self.loss == "cross_entropy":
+            layers.softmax(outputs, np.zeros(outputs.shape[1], self.dtype))
+            return outputs
+        layers.activate(outputs, np.zeros(outputs.shape[1], self.dtype), layers.LOGISTIC)
+        return outputs[:, 0] if outputs.shape[1] == 1 else outputs
+
+    def evaluate(self, X: ArrayLike, y: ArrayLike) -> tuple[float, float]:
+        """Return loss (with penalty) and score.
+
+        Parameters
+        ----------
+        X : array_like, shape (n, layer_sizes[0])
+            Samples.
+        y : array_like
+            Targets, as the loss asks for them.
+
+        Returns
+        -------
+        loss : float
+            What `fit` minimises, over these samples.
+        score : float
+            Share of right answers; for squared error R^2, averaged over the outputs.
+        """
+        return self._evaluate(*self._check_data(X, y))
+
+    def _chunks(self, X: NDArray[Any]) -> Iterable[tuple[slice, Workspace]]:
+        network = self._network()
+        workspace = Workspace(network, min(EVALUATION_ROWS, len(X)), self.dtype)
+        for start in range(0, len(X), EVALUATION_ROWS):
+            rows = min(EVALUATION_ROWS, len(X) - start)
+            if rows < len(workspace.outputs[0]):
+                workspace = Workspace(network, rows, self.dtype)
+            yield slice(start, start + rows), workspace
+
+    def _outputs(self, X: NDArray[Any]) -> NDArray[Any]:
+        views = self._views()
+        outputs = np.empty((len(X), self.layer_sizes[-1]), self.dtype)
+        for rows, workspace in self._chunks(X):
+            np.add(workspace.output_sums(views, X[rows]), views.biases[-1], out=outputs[rows])
+        return outputs
+
+    def _evaluate(self, X: NDArray[Any], y: NDArray[Any]) -> tuple[float, float]:
+        views = self._views()
+        loss, hits = 0.0, 0.0
+        for rows, workspace in self._chunks(X):
+            chunk_loss, chunk_hits = workspace.loss(views, X[rows], y[rows])
+            loss += chunk_loss
+            hits += chunk_hits
+        penalty = self.weight_decay / 2 * sum(float(np.sum(w * w)) for w in views.weights)
+        score = hits / len(X)
+        if self.loss == "squared_error":
+            score = _r2_score(y, self._outputs(X))
+        return float(loss / len(X) + penalty), float(score)
+
+    def _check_samples(self, X: ArrayLike) -> NDArray[Any]:
+        return data.check_samples(X, self.layer_sizes[0], self.dtype)
+
+    def _check_data(
+        self, X: ArrayLike, y: ArrayLike, prefix: str = ""
+    ) -> tuple[NDArray[Any], NDArray[Any]]:
+        inputs, outputs = self.layer_sizes[0], self.layer_sizes[-1]
+        samples = data.check_samples(X, inputs, self.dtype, f"{prefix}X")
+        name = f"{prefix}y"
+        if self.loss == "cross_entropy":
+            return samples, data.check_labels(y, len(samples), outputs, name)
+        targets = data.check_targets(y, len(samples), outputs, self.dtype, name)
+        if self.loss == "binary_cross_entropy":
+            data.check_probabilities(targets, name)
+        return samples, targets
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the network to one file: plain NumPy arrays, no pickle.
+
+        The state of the optimiser is not included.
+
+        Parameters
+        ----------
+        path : path-like
+            The file, replaced as a whole or not at all.
+        """
+        settings = {
+            "layer_sizes": list(self.layer_sizes),
+            "activation": self.activation,
+            "loss": self.loss,
+            "weight_decay": self.weight_decay,
+            "initialization": self.initialization,
+            "dtype": self.dtype.name,
+            "seed": self.seed,
+        }
+        checkpoint.write(path, FILE_FORMAT, FILE_VERSION, settings, theta=self._theta)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> MLP:
+        """Read a network that `save` wrote.
+
+        Parameters
+        ----------
+        path : path-like
+            The file.
+
+        Returns
+        -------
+        MLP
+            A network with the same parameters, and a fresh optimiser and shuffling.
+
+        Raises
+        ------
+        CheckpointError
+            If the file is damaged, is something else or comes from a newer version.
+        OSError
+            If the file cannot be read.
+        """
+        settings, saved = checkpoint.read(path, FILE_FORMAT, FILE_VERSION, ("theta",))
+        try:
+            net = cls(**settings)
+            arrays.check_like("theta", saved["theta"], net.theta)
+            arrays.check_finite("theta", saved["theta"])
+        except (ValueError, TypeError) as error:
+            raise checkpoint.CheckpointError(f"{path} is corrupt: {error}") from error
+        net.theta[:] = saved["theta"]
+        return net
+
+    def __repr__(self) -> str:
+        return (
+            f"MLP({self.layer_sizes}, activation={self.activation!r}, loss={self.loss!r}, "
+            f"dtype={self.dtype.name}, parameters={self._theta.size})"
+        )
+
+
+def _r2_score(y: NDArray[Any], outputs: NDArray[Any]) -> float:
+    """Return R^2 averaged over the outputs; a constant target counts as 0 (as scikit-learn's)."""
+    residual = np.sum((y - outputs) ** 2, axis=0, dtype=np.float64)
+    total = np.sum((y - y.mean(axis=0)) ** 2, axis=0, dtype=np.float64)
+    scores = np.where(total > 0, 1 - residual / np.where(total > 0, total, 1), residual == 0)
+    return float(scores.mean())
