@@ -79,7 +79,13 @@ def flat_grads(grads: ArrayLike, params: NDArray[Any], name: str = "grads") -> N
     it is a decision for the caller.
     """
     if isinstance(grads, (list, tuple)):
-        grads = np.asarray(grads, dtype=params.dtype)
+        try:
+            grads = np.asarray(grads)
+        except ValueError as error:
+            raise ValueError(f"{name} is not a regular sequence: {error}") from error
+        if grads.dtype.kind in "iuf":
+            with np.errstate(over="ignore"):
+                grads = grads.astype(params.dtype)
     if not isinstance(grads, np.ndarray):
         raise TypeError(
             f"{name} must be a NumPy array or a sequence of floats, but is a {type(grads).__name__}"
@@ -142,7 +148,10 @@ def check_number(name: str, value: object) -> float:
         value = value[()]
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
         raise TypeError(f"{name} must be a real number, but is {value!r}")
-    return float(value)
+    try:
+        return float(value)
+    except OverflowError:  # of an int beyond the largest float
+        return math.inf if value > 0 else -math.inf
 
 
 def check_hyperparameter(name: str, value: object, dtype: DTypeLike = np.float64) -> float:

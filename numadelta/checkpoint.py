@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import json
 import os
 import secrets
@@ -31,6 +33,8 @@ def write(
     a full disk or Ctrl-C leaves the file that was there.
     """
     path = Path(path)
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     header = json.dumps({"kind": kind, "version": version, "settings": settings})
     # Not tempfile: its files are readable by their owner only, and the rename would keep that.
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
@@ -48,23 +52,46 @@ def write(
 def read(
     path: str | os.PathLike[str], kind: str, version: int, names: Sequence[str]
 ) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-    """Return the settings and the named arrays of a file that `write` made.
+    """Return the settings and the named arrays (read-only) of a file that `write` made.
 
     Raises `CheckpointError` if the file is damaged, of another kind or from a newer version, and
     `OSError` if it cannot be opened.
     """
+    # Read at once: from here on, what goes wrong is the content and not the disk.
+    content = Path(path).read_bytes()
     try:
-        with np.load(path, allow_pickle=False) as file:
-            header = json.loads(str(file["header"]))
-            found, found_version = header["kind"], header["version"]
-            settings = dict(header["settings"])
-            arrays = {name: file[name] for name in names}
-    except (ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            header = json.loads(str(_read_array(archive, "header", len(content))))
+            _check_kind(path, kind, version, header)
+            arrays = {name: _read_array(archive, name, len(content)) for name in names}
+            return dict(header["settings"]), arrays
+    except CheckpointError:
+        raise
+    except Exception as error:  # garbage makes the readers of zip, npy and JSON raise anything
         raise CheckpointError(f"{path} is corrupt or not a numadelta file: {error}") from error
-    if found != kind:
-        raise CheckpointError(f"{path} holds {found}, but {kind} is needed")
-    if found_version > version:
+
+
+def _check_kind(
+    path: str | os.PathLike[str], kind: str, version: int, header: dict[str, Any]
+) -> None:
+    if header["kind"] != kind:
+        raise CheckpointError(f"{path} holds {header['kind']}, but {kind} is needed")
+    if header["version"] > version:
         raise CheckpointError(
-            f"{path} has version {found_version}, but this library reads up to {version}"
+            f"{path} has version {header['version']}, but this library reads up to {version}"
         )
-    return settings, arrays
+
+
+def _read_array(archive: zipfile.ZipFile, name: str, limit: int) -> NDArray[Any]:
+    """Return an array as a view of the bytes in the archive, which holds `limit` bytes.
+
+    `numpy.load` would allocate whatever size the headers declare.
+    """
+    info = archive.getinfo(f"{name}.npy")
+    if info.compress_type != zipfile.ZIP_STORED or max(info.file_size, info.compress_size) > limit:
+        raise ValueError(f"{info.filename} is compressed or larger than the file")
+    member = io.BytesIO(archive.read(info))
+    if np.lib.format.read_magic(member) != (1, 0):
+        raise ValueError(f"{info.filename} has another format")
+    shape, _, dtype = np.lib.format.read_array_header_1_0(member)
+    return np.frombuffer(member.read(), dtype).reshape(shape)

@@ -44,9 +44,11 @@ class CpuState:
     def check_grads(self, grads: ArrayLike) -> NDArray[Any]:
         """Return a gradient as a flat array that the kernels may read."""
         # The same array again, as a training loop passes it, costs four look-ups.  carray means
-        # C-contiguous, aligned and writeable.
-        if grads is not self._seen_grads() or not (
-            grads.dtype is self.dtype and grads.shape == self.shape and grads.flags.carray
+        # C-contiguous, aligned and writeable.  None is what is left of an array that is gone.
+        if (
+            grads is None
+            or grads is not self._seen_grads()
+            or not (grads.dtype is self.dtype and grads.shape == self.shape and grads.flags.carray)
         ):
             given = grads
             grads = arrays.flat_grads(grads, self.params.reshape(self.shape))
@@ -69,16 +71,16 @@ class CpuState:
         state = (self.params, grads, self.square_avg, self.acc_delta)
         if not threads.use_threads(grads.size):
             return int(kernels.checked_step(*state, self.steps, check, *hyperparameters))
-        bad = self._first_unusable(grads, hyperparameters[3]) if check else -1
+        bad = self._first_unusable(grads, *hyperparameters[3:]) if check else -1
         if bad < 0:
             threads.on_slices(
                 lambda part: self._step_part(part, state, hyperparameters), grads.size
             )
         return bad
 
-    def _first_unusable(self, grads: NDArray[Any], weight_decay: float) -> int:
+    def _first_unusable(self, grads: NDArray[Any], weight_decay: float, maximize: bool) -> int:
         def search(part: slice) -> int:
-            bad = kernels.first_unusable(self.params[part], grads[part], weight_decay)
+            bad = kernels.first_unusable(self.params[part], grads[part], weight_decay, maximize)
             return -1 if bad < 0 else part.start + bad
 
         found = [bad for bad in threads.on_slices(search, grads.size) if bad >= 0]

@@ -72,6 +72,19 @@ def require_gpu() -> None:
         raise RuntimeError("arrays on a GPU need a CUDA driver and device, but none was found")
 
 
+def describe_gpu() -> str:
+    """Return a line about the GPU that CUDA kernels would run on, or why they cannot."""
+    try:
+        require_gpu()
+    except (ImportError, RuntimeError) as error:
+        return f"none ({error})"
+    if SIMULATED:
+        return "simulated (NUMBA_ENABLE_CUDASIM)"
+    device = cuda.get_current_device()
+    name = device.name.decode() if isinstance(device.name, bytes) else device.name
+    return f"{name}, compute capability {'.'.join(map(str, device.compute_capability))}"
+
+
 def _interface(name: str, array: Any) -> dict[str, Any]:
     if SIMULATED and getattr(array, "__cuda_ndarray__", False):
         return dict(array.__array_interface__)
@@ -237,14 +250,15 @@ class CudaState:
         if size:
             real = self.dtype.type
             limit = LARGEST * math.sqrt(float(np.finfo(self.dtype).max))
-            self._start_search(self.params, grads, limit, weight_decay, check)
+            sign = -1.0 if maximize else 1.0
+            self._start_search(self.params, grads, limit, sign, weight_decay, check)
             _step[(*self._blocks(), self._stream)](
                 self.params,
                 grads,
                 self.square_avg,
                 self.acc_delta,
                 self._bad,
-                real(-1.0 if maximize else 1.0),
+                real(sign),
                 real(lr),
                 real(rho),
                 real(1.0 - rho),
@@ -258,13 +272,19 @@ class CudaState:
         return -1
 
     def _start_search(
-        self, params: Any, grads: Any, limit: float, weight_decay: float, check: bool = True
+        self,
+        params: Any,
+        grads: Any,
+        limit: float,
+        sign: float,
+        weight_decay: float,
+        check: bool = True,
     ) -> None:
         real = self.dtype.type
         self._bad.copy_to_device(np.array([grads.size]), stream=self._stream)
         if check:
             _find_unusable[(*self._blocks(), self._stream)](
-                params, grads, self._bad, real(limit), real(1.0), real(weight_decay)
+                params, grads, self._bad, real(limit), real(sign), real(weight_decay)
             )
 
     def _found(self) -> int:
@@ -273,7 +293,7 @@ class CudaState:
     def _search(self, params: Any, grads: Any, limit: float, weight_decay: float) -> int:
         if not grads.size:
             return -1
-        self._start_search(params, grads, limit, weight_decay)
+        self._start_search(params, grads, limit, 1.0, weight_decay)
         bad = self._found()
         return bad if bad < grads.size else -1
 

@@ -14,10 +14,7 @@ def check_samples(
     X: ArrayLike, features: int, dtype: np.dtype[Any], name: str = "X"
 ) -> NDArray[Any]:
     """Return a C-contiguous matrix of finite numbers, one sample a row."""
-    if hasattr(X, "toarray"):
-        raise TypeError(f"{name} is sparse, but dense data is needed; use {name}.toarray()")
-    arrays.refuse_masked(name, X)
-    given = np.asarray(X)
+    given = _array(X, name)
     if given.dtype.kind not in "fiu" or given.dtype in (np.float16, np.longdouble):
         raise TypeError(
             f"{name} has dtype {given.dtype}, but float32, float64 or integers are needed"
@@ -33,15 +30,7 @@ def check_samples(
         )
     if not len(given):
         raise ValueError(f"{name} has no samples, but at least 1 sample is needed")
-    samples = _converted(given, dtype)
-    finite = np.isfinite(samples)
-    if not finite.all():
-        row, column = (int(i) for i in np.unravel_index(np.argmin(finite), finite.shape))
-        raise ValueError(
-            f"{name} must be finite (as {dtype}), but {name}[{row}, {column}] is "
-            f"{given[row, column]}"
-        )
-    return samples
+    return _finite(given, dtype, name)
 
 
 def check_labels(y: ArrayLike, rows: int, classes: int, name: str = "y") -> NDArray[np.int64]:
@@ -59,7 +48,6 @@ def check_labels(y: ArrayLike, rows: int, classes: int, name: str = "y") -> NDAr
             f"{name} has shape {labels.shape}, but one class number a sample is needed, "
             f"({rows},); try {remedy}"
         )
-    labels = labels.astype(np.int64)
     bad = (labels < 0) | (labels >= classes)
     if bad.any():
         index = int(np.argmax(bad))
@@ -67,7 +55,7 @@ def check_labels(y: ArrayLike, rows: int, classes: int, name: str = "y") -> NDAr
             f"{name}[{index}] is {labels[index]}, but the network has the classes 0 to "
             f"{classes - 1}"
         )
-    return labels
+    return labels.astype(np.int64)
 
 
 def check_targets(
@@ -77,16 +65,13 @@ def check_targets(
     given = _column(y, rows, name)
     if given.dtype.kind not in "fiub":
         raise TypeError(f"{name} has dtype {given.dtype}, but real numbers are needed")
-    if given.ndim == 1:
-        given = given[:, np.newaxis]
-    if given.shape != (rows, outputs):
+    matrix_shape = (rows, 1) if given.ndim == 1 else given.shape
+    if matrix_shape != (rows, outputs):
         raise ValueError(
             f"{name} has shape {given.shape}, but the network has {outputs} outputs: "
             f"({rows}, {outputs}) is needed"
         )
-    targets = _converted(given, dtype)
-    arrays.check_finite(name, targets.reshape(-1))
-    return targets
+    return _finite(given, dtype, name).reshape(rows, outputs)
 
 
 def check_probabilities(targets: NDArray[Any], name: str = "y") -> None:
@@ -99,13 +84,31 @@ def check_probabilities(targets: NDArray[Any], name: str = "y") -> None:
 
 
 def _column(y: ArrayLike, rows: int, name: str) -> NDArray[Any]:
-    arrays.refuse_masked(name, y)
-    array = np.asarray(y)
+    array = _array(y, name)
     if array.ndim == 0 or len(array) != rows:
         raise ValueError(f"{name} has shape {array.shape}, but X has {rows} samples")
     return array
 
 
-def _converted(given: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
+def _array(given: ArrayLike, name: str) -> NDArray[Any]:
+    if hasattr(given, "toarray"):
+        raise TypeError(f"{name} is sparse, but dense data is needed; use {name}.toarray()")
+    arrays.refuse_masked(name, given)
+    try:
+        return np.asarray(given)
+    except ValueError as error:  # rows of unequal length
+        raise ValueError(f"{name} cannot be made an array: {error}") from error
+
+
+def _finite(given: NDArray[Any], dtype: np.dtype[Any], name: str) -> NDArray[Any]:
+    """Return a C-contiguous array of finite numbers, naming the first that is not."""
     with np.errstate(over="ignore"):  # what overflows is found by the check for infinities
-        return np.ascontiguousarray(given, dtype).view(np.ndarray)
+        array = np.ascontiguousarray(given, dtype).view(np.ndarray)
+    finite = np.isfinite(array)
+    if not finite.all():
+        index = np.unravel_index(np.argmin(finite), finite.shape)
+        raise ValueError(
+            f"{name} must be finite (as {dtype}), but {name}[{', '.join(map(str, index))}] is "
+            f"{given[index]}"
+        )
+    return array

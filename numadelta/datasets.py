@@ -288,8 +288,8 @@ def _download(name: str, folder: Path) -> Path:
     finally:
         logger.removeFilter(silence)
     raise FileNotFoundError(
-        f"could not download {file_name} into the cache folder {folder}; {_remedy(folder)}. "
-        f"Tried:{''.join(failures)}"
+        f"could not download {file_name} into the cache folder {folder}; {_remedy(folder)}."
+        f"\nTried:{''.join(failures)}"
     )
 
 

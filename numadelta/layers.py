@@ -181,7 +181,8 @@ def squared_error(batch, bias, targets, bias_grad):
     for i in range(batch.shape[0]):
         for j in range(batch.shape[1]):
             error = batch[i, j] + bias[j] - targets[i, j]
-            loss += error * error
+            # In float64, where the square of a large error does not overflow.
+            loss += float(error) * float(error)
             batch[i, j] = factor * error
             bias_grad[j] += batch[i, j]
     return loss / batch.shape[1], 0.0

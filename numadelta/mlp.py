@@ -110,7 +110,8 @@ class MLP:
                 "cross_entropy needs at least two outputs; binary_cross_entropy works with one"
             )
         self.dtype = np.dtype(dtype)
-        arrays.check_dtype("dtype", self.dtype)
+        if self.dtype not in arrays.DTYPES:
+            raise TypeError(f"dtype must be float32 or float64, but is {self.dtype}")
         self.weight_decay = arrays.check_hyperparameter("weight_decay", weight_decay, self.dtype)
         self.initialization = arrays.check_choice("initialization", initialization, INITIALIZATIONS)
         self.seed = arrays.check_count("seed", seed)
@@ -251,8 +252,8 @@ class MLP:
         Raises
         ------
         TypeError, ValueError
-            If an argument is not as described, or if a gradient is not finite; the message then
-            names epoch and batch, and the parameters are those after the last whole step.
+            If an argument is not as described, or if a loss or gradient is not finite; the message
+            then names epoch and batch, and the parameters are those after the last whole step.
 
         Warns
         -----
@@ -271,12 +272,21 @@ class MLP:
         validate = None
         if validation_data is not None:
             if not isinstance(validation_data, (tuple, list)) or len(validation_data) != 2:
-                raise TypeError("validation_data must be a tuple (X, y)")
-            X_val, y_val = self._check_data(*validation_data, prefix="validation_data: ")
+                raise TypeError(
+                    f"validation_data must be a tuple (X, y), but is {type(validation_data)}"
+                )
+            try:
+                X_val, y_val = self._check_data(*validation_data)
+            except (TypeError, ValueError) as error:
+                raise type(error)(f"validation_data: {error}") from error
 
             def validate() -> tuple[float, float]:
                 return self._evaluate(X_val, y_val)
 
+        options = {
+            name: arrays.check_hyperparameter(name, value, self.dtype)
+            for name, value in {"lr": lr, "rho": rho, "eps": eps}.items()
+        }
         if batch_size > len(X):
             warnings.warn(
                 f"batch_size is {batch_size}, but there are only {len(X)} samples; using these",
@@ -285,9 +295,9 @@ class MLP:
             )
             batch_size = len(X)
         if self.optimizer is None:
-            self.optimizer = Adadelta(self._theta, lr=lr, rho=rho, eps=eps)
-        for name, value in {"lr": lr, "rho": rho, "eps": eps}.items():
-            setattr(self.optimizer, name, value)
+            self.optimizer = Adadelta(self._theta)
+        for name, number in options.items():
+            setattr(self.optimizer, name, number)
         return training.fit(
             training.Batches(self._network(), self._theta, X, y, batch_size),
             self.optimizer,
@@ -387,7 +397,8 @@ class MLP:
             chunk_loss, chunk_hits = workspace.loss(views, X[rows], y[rows])
             loss += chunk_loss
             hits += chunk_hits
-        penalty = self.weight_decay / 2 * sum(float(np.sum(w * w)) for w in views.weights)
+        squares = sum(float(np.sum(np.square(w, dtype=np.float64))) for w in views.weights)
+        penalty = self.weight_decay / 2 * squares
         score = hits / len(X)
         if self.loss == "squared_error":
             score = _r2_score(y, self._outputs(X))
@@ -396,17 +407,13 @@ class MLP:
     def _check_samples(self, X: ArrayLike) -> NDArray[Any]:
         return data.check_samples(X, self.layer_sizes[0], self.dtype)
 
-    def _check_data(
-        self, X: ArrayLike, y: ArrayLike, prefix: str = ""
-    ) -> tuple[NDArray[Any], NDArray[Any]]:
-        inputs, outputs = self.layer_sizes[0], self.layer_sizes[-1]
-        samples = data.check_samples(X, inputs, self.dtype, f"{prefix}X")
-        name = f"{prefix}y"
+    def _check_data(self, X: ArrayLike, y: ArrayLike) -> tuple[NDArray[Any], NDArray[Any]]:
+        samples, outputs = self._check_samples(X), self.layer_sizes[-1]
         if self.loss == "cross_entropy":
-            return samples, data.check_labels(y, len(samples), outputs, name)
-        targets = data.check_targets(y, len(samples), outputs, self.dtype, name)
+            return samples, data.check_labels(y, len(samples), outputs)
+        targets = data.check_targets(y, len(samples), outputs, self.dtype)
         if self.loss == "binary_cross_entropy":
-            data.check_probabilities(targets, name)
+            data.check_probabilities(targets)
         return samples, targets
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -419,7 +426,10 @@ class MLP:
         path : path-like
             The file, replaced as a whole or not at all.
         """
-        settings = {
+        checkpoint.write(path, FILE_FORMAT, FILE_VERSION, self._settings(), theta=self._theta)
+
+    def _settings(self) -> dict[str, Any]:
+        return {
             "layer_sizes": list(self.layer_sizes),
             "activation": self.activation,
             "loss": self.loss,
@@ -428,7 +438,6 @@ class MLP:
             "dtype": self.dtype.name,
             "seed": self.seed,
         }
-        checkpoint.write(path, FILE_FORMAT, FILE_VERSION, settings, theta=self._theta)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> MLP:
@@ -452,13 +461,20 @@ class MLP:
             If the file cannot be read.
         """
         settings, saved = checkpoint.read(path, FILE_FORMAT, FILE_VERSION, ("theta",))
+        theta = saved["theta"]
         try:
+            # First, for a network of damaged sizes may be too large to make.
+            count = parameter_count(tuple(settings["layer_sizes"]))
+            if theta.shape != (count,):
+                raise ValueError(f"theta has shape {theta.shape}, but the layers need ({count},)")
             net = cls(**settings)
-            arrays.check_like("theta", saved["theta"], net.theta)
-            arrays.check_finite("theta", saved["theta"])
-        except (ValueError, TypeError) as error:
+            if missing := sorted(net._settings().keys() - settings.keys()):
+                raise ValueError(f"the settings lack {', '.join(missing)}")
+            arrays.check_like("theta", theta, net.theta)
+            arrays.check_finite("theta", theta)
+        except (ValueError, TypeError, KeyError) as error:
             raise checkpoint.CheckpointError(f"{path} is corrupt: {error}") from error
-        net.theta[:] = saved["theta"]
+        net.theta[:] = theta
         return net
 
     def __repr__(self) -> str:
@@ -470,7 +486,10 @@ class MLP:
 
 def _r2_score(y: NDArray[Any], outputs: NDArray[Any]) -> float:
     """Return R^2 averaged over the outputs; a constant target counts as 0 (as scikit-learn's)."""
-    residual = np.sum((y - outputs) ** 2, axis=0, dtype=np.float64)
-    total = np.sum((y - y.mean(axis=0)) ** 2, axis=0, dtype=np.float64)
-    scores = np.where(total > 0, 1 - residual / np.where(total > 0, total, 1), residual == 0)
+    y = y.astype(np.float64)
+    residual = np.sum((y - outputs) ** 2, axis=0)
+    total = np.sum((y - y.mean(axis=0)) ** 2, axis=0)
+    # Asked of the range, too: the mean of a constant is rounded, and `total` may exceed zero.
+    varies = (np.ptp(y, axis=0) > 0) & (total > 0)
+    scores = np.where(varies, 1 - residual / np.where(varies, total, 1), residual == 0)
     return float(scores.mean())

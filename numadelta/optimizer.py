@@ -173,9 +173,10 @@ class Adadelta:
         RuntimeError
             If another thread is stepping this optimiser.
         """
-        if not self._busy.acquire(blocking=False):
+        if self._busy.locked():
             raise RuntimeError("this optimiser is being stepped by another thread")
-        try:
+        # Not acquire() and then try: a Ctrl-C between the two would lock this optimiser for ever.
+        with self._busy:
             flat = self._state.check_grads(grads)
             bad = self._state.step(
                 flat,
@@ -190,8 +191,6 @@ class Adadelta:
                 if self.nonfinite == "raise":
                     raise ValueError(self._refusal(bad, flat))
                 self.skipped += 1
-        finally:
-            self._busy.release()
 
     def _refusal(self, bad: int, grads: Any) -> str:
         what = "with weight decay added, a gradient" if self.weight_decay else "a gradient"

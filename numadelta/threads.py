@@ -14,7 +14,7 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from queue import SimpleQueue
 from typing import Any
 
 from numba import config
@@ -89,11 +89,15 @@ def use_threads(size: int) -> bool:
 def on_slices(work: Callable[[slice], Any], size: int) -> list[Any]:
     """Call `work` with slices that cover ``range(size)`` and return what it returned, unordered.
 
-    Only pool threads run slices, never the caller: Ctrl-C strikes the main thread alone, so once
-    the first slice has started, all of them end, and the caller returns after the last.
+    Only pool threads run slices, never the caller: Ctrl-C strikes the main thread alone, so what
+    has been handed over runs to its end, and the caller returns after that.
     """
     starts = deque(range(0, size, SLICE))
+    count = len(starts)
     results: list[Any] = []
+    errors: list[BaseException] = []
+    ended: list[bool] = []
+    wake_up: SimpleQueue[None] = SimpleQueue()
 
     def run() -> None:
         while True:
@@ -101,48 +105,58 @@ def on_slices(work: Callable[[slice], Any], size: int) -> list[Any]:
                 start = starts.popleft()
             except IndexError:
                 return
-            results.append(work(slice(start, min(start + SLICE, size))))
+            try:
+                results.append(work(slice(start, min(start + SLICE, size))))
+            except BaseException as error:
+                errors.append(error)
+            if len(results) + len(errors) == count:
+                ended.append(True)
+                wake_up.put(None)
 
-    futures: list[Future[None]] = []
-    try:
-        for _ in range(min(_num_threads, len(starts))):
-            futures.append(_pool().submit(run))
-    finally:
-        _wait_for(futures)
-    for future in futures:
-        future.result()
-    return results
-
-
-def _wait_for(futures: list[Future[None]]) -> None:
+    # CPython raises KeyboardInterrupt after a call, never within one written in C, so it cannot
+    # strike between two of these hand-overs.  The classes of `threading` and
+    # `concurrent.futures` are written in Python: interrupted there, they may keep a lock for ever.
+    hand_over = map(_tasks_of_workers().put, [run] * min(_num_threads, count))
     interrupt = None
-    while True:
+    while not ended and count:
         try:
-            wait(futures)
-            break
+            any(hand_over)
+            wake_up.get()
         except KeyboardInterrupt as error:
             interrupt = error
     if interrupt is not None:
         raise interrupt
+    if errors:
+        raise errors[0]
+    return results
 
 
 _lock = threading.Lock()
-_executor: ThreadPoolExecutor | None = None
+_tasks: SimpleQueue[Callable[[], Any]] = SimpleQueue()
+_workers: list[threading.Thread] = []
 
 
-def _pool() -> ThreadPoolExecutor:
-    global _executor
+def _tasks_of_workers() -> SimpleQueue[Callable[[], Any]]:
+    """Return the queue that the worker threads serve, after starting them if need be."""
     with _lock:
-        if _executor is None:
-            _executor = ThreadPoolExecutor(_max_threads(), "numadelta")
-        return _executor
+        while len(_workers) < _max_threads():
+            worker = threading.Thread(target=_serve, args=(_tasks,), name="numadelta", daemon=True)
+            worker.start()
+            _workers.append(worker)
+    return _tasks
 
 
-def _forget_pool() -> None:
-    # The threads of a pool do not survive a fork, and the lock may have been held.
-    global _executor, _lock
-    _executor, _lock = None, threading.Lock()
+def _serve(tasks: SimpleQueue[Callable[[], Any]]) -> None:
+    while True:
+        tasks.get()()  # in no variable, which would keep the arrays of the last task alive
+
+
+def _forget_workers() -> None:
+    # Threads do not survive a fork, and the lock may have been held.
+    global _lock, _tasks
+    _lock, _tasks = threading.Lock(), SimpleQueue()
+    _workers.clear()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_pool)
+    os.register_at_fork(after_in_child=_forget_workers)

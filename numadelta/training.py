@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 import warnings
@@ -91,6 +92,16 @@ class Batches:
         np.take(self.y, rows, axis=0, out=y, mode="clip")
         return workspace.loss_and_grad(self._views, self._grads, x, y)
 
+    def gradients_vanish(self) -> bool:
+        """Tell whether all gradients are zero, that of the last step and of the batches now."""
+        if self.grad.any():
+            return False
+        for start in range(0, self.rows, self.size):
+            self.backpropagate(np.arange(start, min(start + self.size, self.rows)))
+            if self.grad.any():
+                return False
+        return True
+
 
 def fit(
     batches: Batches,
@@ -122,6 +133,8 @@ def fit(
                 rows = order[batch * batches.size : (batch + 1) * batches.size]
                 batch_loss, batch_hits = batches.backpropagate(rows)
                 try:
+                    if not math.isfinite(batch_loss):
+                        raise ValueError(f"the loss must be finite, but is {batch_loss}")
                     optimizer.step(batches.grad)
                 except ValueError as error:
                     raise ValueError(f"epoch {epoch + 1}, batch {batch + 1}: {error}") from error
@@ -154,7 +167,7 @@ def fit(
             RuntimeWarning,
             stacklevel=3,
         )
-    elif logs and logs["loss"] > 0 and not batches.grad.any():
+    elif logs and logs["loss"] > 0 and batches.gradients_vanish():
         warnings.warn(
             "all gradients are zero, every unit may be dead; try scaled inputs, a smaller lr or "
             "another activation",
@@ -168,6 +181,8 @@ class _Hooks:
     """The callbacks' methods, by the name of the hook."""
 
     def __init__(self, callbacks: Iterable[Any]) -> None:
+        if not isinstance(callbacks, Iterable):
+            raise TypeError(f"callbacks must be a list of objects, but is {callbacks!r}")
         callbacks = list(callbacks)
         for callback in callbacks:
             if not any(hasattr(callback, hook) for hook in HOOKS):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import subprocess
 import sys
@@ -16,10 +17,14 @@ from numadelta import threads
 def python(tmp_path):
     """Run a script in another interpreter, which must end well and without a word on stderr."""
 
-    def run(script: str, *flags: str, folder=tmp_path, **environment: str) -> str:
+    numbers = itertools.count()
+
+    def run(script: str, *flags: str, **environment: str) -> str:
+        path = tmp_path / f"script{next(numbers)}.py"
+        path.write_text(textwrap.dedent(script))
         done = subprocess.run(
-            [sys.executable, *flags, "-c", textwrap.dedent(script)],
-            cwd=folder,
+            [sys.executable, *flags, str(path)],
+            cwd=tmp_path,
             env=os.environ | environment,
             capture_output=True,
             text=True,
@@ -29,3 +34,12 @@ def python(tmp_path):
         return done.stdout.strip()
 
     return run
+
+
+@pytest.fixture
+def four_threads(monkeypatch):
+    """Let four threads share a step of a hundred elements, also where there is one core."""
+    monkeypatch.setattr(threads, "MIN_SIZE", 32)
+    monkeypatch.setattr(threads, "SLICE", 16)
+    monkeypatch.setattr(threads, "_max_threads", lambda: 4)
+    monkeypatch.setattr(threads, "_num_threads", 4)

@@ -1,0 +1,54 @@
+"""The work itself, the same for every library: sizes, networks and made data."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+# The paper's settings, for everybody.
+LR, RHO, EPS = 1.0, 0.95, 1e-6
+
+LARGE = 10_000_000  # far beyond every cache: the memory is the limit
+SMALL = 1_000  # the call is the limit
+STUCK = 100_000
+
+# Where a running average of float32 stays for ever once its gradients have become zero: 0.95 times
+# ten of the smallest numbers is rounded to ten of them.
+STUCK_VALUE = 10 * np.finfo(np.float32).smallest_subnormal
+
+
+class Net(NamedTuple):
+    """A network and how it is trained.  One output means regression, more mean classes."""
+
+    sizes: tuple[int, ...]
+    batch: int
+    rows: int
+    quick_rows: int
+
+    def data(self, quick: bool) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Return random samples, and labels that a network can learn."""
+        rng = np.random.default_rng(0)
+        inputs, outputs = self.sizes[0], self.sizes[-1]
+        samples = rng.random((self.quick_rows if quick else self.rows, inputs), np.float32)
+        scores = (samples - 0.5) @ rng.standard_normal((inputs, outputs), np.float32)
+        return samples, np.tanh(scores) if outputs == 1 else scores.argmax(axis=1)
+
+    def batches(self, quick: bool) -> int:
+        """Return the number of steps in an epoch."""
+        return -(-(self.quick_rows if quick else self.rows) // self.batch)
+
+
+NETS = {
+    "epoch": Net((784, 512, 10), 128, 60_000, 12_000),  # MNIST's shape
+    "narrow": Net((784, 64, 64, 10), 128, 128 * 100, 128 * 50),
+    "tiny": Net((4, 16, 16, 1), 32, 32 * 200, 32 * 100),
+    "wide": Net((784, 2048, 2048, 10), 128, 128 * 10, 128 * 4),
+}
+
+
+def params_and_grads(size: int) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return two random float32 arrays."""
+    rng = np.random.default_rng(0)
+    return rng.standard_normal(size, np.float32), rng.standard_normal(size, np.float32)

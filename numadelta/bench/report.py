@@ -1,0 +1,134 @@
+"""The results of `numadelta bench` as text, and as an object for JSON."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from numadelta.bench.runner import FAILED, LEFT_OUT, MISSING, ROUNDS, Result, Row, usable_cores
+
+
+def describe_machine(threads: int) -> dict[str, Any]:
+    """Return what a figure is worth nothing without."""
+    return {
+        "cpu": _cpu(),
+        "cores": usable_cores(),
+        "threads": threads,
+        "system": f"{platform.system()} {platform.machine()}",
+        "python": platform.python_version(),
+    }
+
+
+def _cpu() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return models[0] if models else platform.processor() or "unknown CPU"
+
+
+def head(machine: dict[str, Any], quick: bool) -> str:
+    """Return the lines above the tables."""
+    lines = [
+        f"{machine['cpu']}, {machine['cores']} cores, {machine['system']}, "
+        f"Python {machine['python']}",
+        f"{machine['threads']} threads for every library; each figure from its own process; "
+        "warm-up and compilation excluded",
+    ]
+    if quick:
+        lines.append("quick: few samples of smaller jobs, not for quoting")
+    return "\n".join(lines)
+
+
+def table(result: Result) -> str:
+    """Return a job as lines of text."""
+    lines = [result.job.title]
+    lines.append(f"  {'':34}{'median':>10}{'quartiles':>22}{'ratio':>9}{'first call':>12}")
+    for row in result.rows:
+        lines.append(f"  {row.label:34}{_figures(row, result.rows[0], result.job.unit)}".rstrip())
+    return "\n".join(lines)
+
+
+def _figures(row: Row, ours: Row, unit: str) -> str:
+    if row.status == FAILED:
+        return f"    failed: {row.error}"
+    if row.status == MISSING:
+        return "    not installed"
+    if row.status == LEFT_OUT:
+        return "    left out by --quick"
+    if row.median is None:
+        return "    no samples"
+    quartiles = ""
+    if row.quartiles is not None:
+        quartiles = " .. ".join(_quantity(value, unit) for value in row.quartiles)
+    ratio = _ratio(row, ours)
+    cells = (
+        f"{_quantity(row.median, unit):>10}",
+        f"{quartiles:>22}",
+        f"{'' if ratio is None else _digits(ratio):>9}",
+        f"{'' if row.compile_s is None else '+' + _quantity(row.compile_s, 's'):>12}",
+    )
+    return "".join(cells)
+
+
+def _quantity(value: float, unit: str) -> str:
+    if unit == "s":
+        for factor, prefix in ((1.0, "s"), (1e3, "ms"), (1e6, "us")):
+            if value * factor >= 1:
+                return f"{_digits(value * factor)} {prefix}"
+        return f"{value * 1e9:.0f} ns"
+    return _digits(value)
+
+
+def _digits(value: float) -> str:
+    return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def foot(results: Sequence[Result], quick: bool) -> str:
+    """Return the lines below the tables."""
+    rows = [row for result in results for row in result.rows]
+    versions = dict.fromkeys(row.version for row in rows if row.version)
+    caches = "with the caches as they were found" if quick else "with empty caches"
+    rounds = "1 round" if quick else f"{ROUNDS} rounds"
+    lines = [
+        f"{rounds}; ratio: median over that of the first row; first call: how much longer it took, "
+        f"{caches}",
+        f"measured: {', '.join(versions)}",
+    ]
+    missing = dict.fromkeys(module for row in rows for module in row.missing)
+    if missing:
+        lines.append(
+            f"not installed: {', '.join(missing)}; pip install 'numadelta[peers]' adds them"
+        )
+    return "\n".join(lines)
+
+
+def document(machine: dict[str, Any], quick: bool, results: Sequence[Result]) -> dict[str, Any]:
+    """Return everything as an object for JSON; times are in seconds."""
+    return {
+        "machine": machine,
+        "quick": quick,
+        "jobs": [
+            {
+                "title": result.job.title,
+                "unit": result.job.unit,
+                "rows": [
+                    vars(row)
+                    | {
+                        "median": row.median,
+                        "quartiles": row.quartiles,
+                        "ratio": _ratio(row, result.rows[0]),
+                    }
+                    for row in result.rows
+                ],
+            }
+            for result in results
+        ],
+    }
+
+
+def _ratio(row: Row, ours: Row) -> float | None:
+    return row.median / ours.median if row.median and ours.median else None

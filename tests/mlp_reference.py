@@ -1,0 +1,102 @@
+"""A multi-layer perceptron that takes one sample at a time: slow, obvious, in float64.
+
+The oracle of the tests, and small problems to ask it about.  It shares no code with the library.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+ACTIVATIONS = {
+    "identity": (lambda z: z, lambda z: np.ones_like(z)),
+    "relu": (lambda z: np.where(z > 0, z, 0.0), lambda z: np.where(z > 0, 1.0, 0.0)),
+    "tanh": (np.tanh, lambda z: 1 / np.cosh(z) ** 2),
+    "logistic": (lambda z: 1 / (1 + np.exp(-z)), lambda z: np.exp(-z) / (1 + np.exp(-z)) ** 2),
+}
+
+
+def cross_entropy(z, label):
+    p = np.exp(z) / np.sum(np.exp(z))
+    return -np.log(p[label]), p - np.eye(len(z))[label]
+
+
+def binary_cross_entropy(z, target):
+    p = 1 / (1 + np.exp(-z))
+    return -np.mean(target * np.log(p) + (1 - target) * np.log(1 - p)), (p - target) / len(z)
+
+
+def squared_error(z, target):
+    return np.mean((z - target) ** 2), 2 * (z - target) / len(z)
+
+
+# Each returns the loss of one sample and its derivative by the output sums z.
+LOSSES = {
+    "cross_entropy": cross_entropy,
+    "binary_cross_entropy": binary_cross_entropy,
+    "squared_error": squared_error,
+}
+
+
+def split(theta, sizes):
+    """Return copies of the weights and the biases in a flat array."""
+    weights, biases, rest = [], [], np.array(theta, np.float64)
+    for n_in, n_out in zip(sizes[:-1], sizes[1:], strict=True):
+        weight, bias, rest = np.split(rest, [n_in * n_out, n_in * n_out + n_out])
+        weights.append(weight.reshape(n_in, n_out))
+        biases.append(bias)
+    assert not rest.size
+    return weights, biases
+
+
+def forward(theta, sizes, sample, activation):
+    """Return the sums of each layer, and what enters each layer and leaves the last."""
+    weights, biases = split(theta, sizes)
+    sums, layers = [], [np.asarray(sample, np.float64)]
+    for weight, bias in zip(weights, biases, strict=True):
+        sums.append(layers[-1] @ weight + bias)
+        layers.append(ACTIVATIONS[activation][0](sums[-1]))
+    return sums, layers
+
+
+def outputs(theta, sizes, X, activation):
+    """Return the output sums of each sample."""
+    return np.array([forward(theta, sizes, sample, activation)[0][-1] for sample in X])
+
+
+def loss_and_grad(theta, sizes, X, y, activation, loss, weight_decay=0.0):
+    """Return the mean loss with penalty and its flat gradient."""
+    weights, _ = split(theta, sizes)
+    total = sum(weight_decay / 2 * np.sum(weight**2) for weight in weights)
+    parts = [weight_decay * weight for weight in weights]
+    bias_parts = [np.zeros(n_out) for n_out in sizes[1:]]
+    for sample, target in zip(X, y, strict=True):
+        sums, layers = forward(theta, sizes, sample, activation)
+        value, delta = LOSSES[loss](sums[-1], target)
+        total += value / len(X)
+        for k in reversed(range(len(weights))):
+            parts[k] = parts[k] + np.outer(layers[k], delta) / len(X)
+            bias_parts[k] = bias_parts[k] + delta / len(X)
+            if k:
+                delta = weights[k] @ delta * ACTIVATIONS[activation][1](sums[k - 1])
+    pairs = zip(parts, bias_parts, strict=True)
+    return total, np.concatenate([part.ravel() for pair in pairs for part in pair])
+
+
+# Problems
+
+
+def problem(loss, rows, features, outputs, seed=0):
+    """Return random samples, and targets as the loss asks for them."""
+    rng = np.random.default_rng(seed)
+    X = rng.normal(size=(rows, features))
+    if loss == "cross_entropy":
+        return X, rng.integers(outputs, size=rows)
+    if loss == "binary_cross_entropy":
+        return X, rng.random((rows, outputs))
+    return X, rng.normal(size=(rows, outputs))
+
+
+def randomize(net, seed=1):
+    """Give a network parameters of ordinary size, biases included; return it."""
+    net.theta[:] = np.random.default_rng(seed).normal(scale=0.7, size=net.theta.size)
+    return net

@@ -1,0 +1,137 @@
+import json
+import re
+
+import numba
+import numpy as np
+import pytest
+
+import numadelta as nd
+from numadelta import bench, cli, datasets
+
+slow_without_jit = pytest.mark.skipif(
+    bool(numba.config.DISABLE_JIT), reason="training takes minutes in plain Python"
+)
+
+
+@pytest.fixture
+def no_mnist(monkeypatch):
+    def load(data_dir=None, download=True):
+        raise FileNotFoundError("could not download it.\nTried:\n  a mirror")
+
+    monkeypatch.delenv("NUMADELTA_DATA", raising=False)
+    monkeypatch.setattr(datasets, "load_mnist", load)
+
+
+@pytest.fixture
+def small_mnist(monkeypatch):
+    rng = np.random.default_rng(0)
+
+    def load(data_dir=None, download=True):
+        labels = rng.integers(0, 10, 600).astype(np.uint8)
+        images = rng.integers(0, 50, (600, 28, 28)).astype(np.uint8)
+        images[np.arange(600), labels] = 255
+        return (images[:500], labels[:500]), (images[500:], labels[500:])
+
+    monkeypatch.setattr(datasets, "load_mnist", load)
+
+
+@slow_without_jit
+def test_train_reports_accuracy_and_writes_picture_and_network(small_mnist, tmp_path, capsys):
+    pytest.importorskip("matplotlib")
+    plot, saved = tmp_path / "curves.png", tmp_path / "net.npz"
+    arguments = ["--epochs", "5", "--batch-size", "20", "--hidden", "16", "--seed", "3"]
+    assert cli.main(["train", *arguments, "--plot", str(plot), "--save", str(saved)]) == 0
+    out = capsys.readouterr().out
+    assert out.count("\nepoch") + out.startswith("epoch") == 5
+    assert float(re.search(r"mnist 784-16-10: test accuracy ([\d.]+)%", out)[1]) > 90
+    assert plot.read_bytes().startswith(b"\x89PNG")
+    assert nd.MLP.load(saved).layer_sizes == (784, 16, 10)
+
+
+@slow_without_jit
+def test_train_passes_every_option_on(small_mnist, monkeypatch):
+    seen = {}
+
+    def fit(net, *data, **options):
+        seen.update(options, sizes=net.layer_sizes, activation=net.activation, seed=net.seed)
+        return nd.History()
+
+    monkeypatch.setattr(nd.MLP, "fit", fit)
+    options = "--hidden 5 4 --activation tanh --epochs 7 --batch-size 9 --lr 0.5 --rho 0.9 "
+    options += "--eps 1e-5 --seed 2 --quiet"
+    assert cli.main(["train", *options.split()]) == 0
+    del seen["validation_data"]
+    assert seen == {
+        "epochs": 7,
+        "batch_size": 9,
+        "verbose": 0,
+        "lr": 0.5,
+        "rho": 0.9,
+        "eps": 1e-5,
+        "sizes": (784, 5, 4, 10),
+        "activation": "tanh",
+        "seed": 2,
+    }
+
+
+@slow_without_jit
+def test_train_without_mnist_says_so_in_one_line_and_takes_the_digits(no_mnist, capsys):
+    pytest.importorskip("sklearn")
+    assert cli.main(["train", "--epochs", "10", "--hidden", "32", "--quiet"]) == 0
+    first, second = capsys.readouterr().out.splitlines()
+    assert first.startswith("no MNIST, training on scikit-learn's 8x8 digits instead")
+    assert float(re.search(r"digits 64-32-10: test accuracy ([\d.]+)%", second)[1]) > 90
+
+
+@pytest.mark.parametrize("insist", [["--dataset", "mnist"], ["--data-dir", "somewhere"]])
+def test_train_fails_where_the_user_insists_on_mnist(no_mnist, insist, capsys):
+    assert cli.main(["train", *insist]) == 1
+    assert "could not download it" in capsys.readouterr().err
+
+
+def test_train_fails_where_the_environment_variable_is_wrong(monkeypatch, capsys, tmp_path):
+    monkeypatch.setenv("NUMADELTA_DATA", str(tmp_path / "nowhere"))
+    assert cli.main(["train"]) == 1
+    assert "NUMADELTA_DATA" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", ["--plot", "--save"])
+def test_train_finds_out_before_training_that_it_cannot_write(option, tmp_path, capsys):
+    assert cli.main(["train", option, str(tmp_path / "no" / "file")]) == 1
+    assert "there is no folder" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["fly"],
+        ["train", "--epochs", "0"],
+        ["train", "--batch-size", "x"],
+        ["train", "--dataset", "cifar"],
+        ["train", "--activation", "swish"],
+    ],
+)
+def test_bad_usage_exits_with_2(arguments, capsys):
+    with pytest.raises(SystemExit) as stop:
+        cli.main(arguments)
+    assert stop.value.code == 2
+    assert "usage" in capsys.readouterr().err
+
+
+def test_bad_hyperparameter_exits_with_1(small_mnist, capsys):
+    assert cli.main(["train", "--rho", "1.5"]) == 1
+    assert "rho must be in [0, 1)" in capsys.readouterr().err
+
+
+def test_info_names_versions_threads_blas_and_gpu(capsys):
+    assert cli.main(["info"]) == 0
+    rows = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())
+    assert rows["numadelta"] == nd.__version__
+    assert rows["numba"].strip() == numba.__version__
+    assert {"threads", "BLAS", "GPU", "python", "scipy"} <= set(rows)
+
+
+def test_bench_passes_its_options_on(monkeypatch):
+    monkeypatch.setattr(bench, "run", lambda **options: json.dumps(options))
+    assert json.loads(cli.main(["bench", "--quick", "--json"])) == {"quick": True, "json": True}

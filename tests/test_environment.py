@@ -1,0 +1,144 @@
+"""Interpreter flags, environment variables and the state of the disk cache change no result."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numba import config
+
+import numadelta as nd
+from numadelta import kernels
+
+SCRIPT = """
+    import numpy as np
+    import numadelta as nd
+
+    x = np.linspace(1, 2, 100)
+    opt = nd.Adadelta(x, weight_decay=0.1)
+    for _ in range(3):
+        opt.step(x / 2)
+    for wrong in (np.ones(3), np.ones(100, int), np.full(100, np.nan), x):
+        try:
+            opt.step(wrong)
+        except (TypeError, ValueError):
+            continue
+        print("not refused:", wrong)
+    print(x.tobytes().hex())
+"""
+
+compiled = pytest.mark.skipif(bool(config.DISABLE_JIT), reason="nothing is compiled or cached")
+
+
+def assert_right(output):
+    x = np.linspace(1, 2, 100)
+    opt = nd.Adadelta(x, weight_decay=0.1)
+    for _ in range(3):
+        opt.step(x / 2)
+    np.testing.assert_allclose(np.frombuffer(bytes.fromhex(output)), x, rtol=1e-15)
+
+
+@pytest.mark.parametrize("flags", [["-O"], ["-OO"], ["-W", "error"], ["-I"]], ids=" ".join)
+def test_interpreter_flags(python, flags):
+    assert_right(python(SCRIPT, *flags))
+
+
+def test_one_thread(python):
+    script = """
+    from numadelta import threads
+    threads.MIN_SIZE, threads.SLICE = 10, 10
+    assert nd.get_num_threads() == 1
+    try:
+        nd.set_num_threads(2)
+    except ValueError as error:
+        assert "from 1 to 1" in str(error)
+    """
+    assert_right(python(SCRIPT + script, NUMBA_NUM_THREADS="1"))
+
+
+@compiled
+def test_bounds_checks(python, tmp_path):
+    assert_right(python(SCRIPT, NUMBA_BOUNDSCHECK="1", NUMBA_CACHE_DIR=str(tmp_path)))
+
+
+@compiled
+def test_without_jit(python):
+    assert_right(python(SCRIPT, NUMBA_DISABLE_JIT="1"))
+
+
+# The disk cache
+
+
+@compiled
+def test_two_processes_and_two_threads_may_compile_the_same_at_the_same_time(python, tmp_path):
+    script = """
+    import threading
+    import numpy as np
+    import numadelta as nd
+
+    begin = threading.Barrier(2)
+    xs = np.ones((2, 100))
+
+    def work(x):
+        begin.wait()
+        nd.Adadelta(x).step(np.ones(100))
+
+    threads = [threading.Thread(target=work, args=(x,)) for x in xs]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    print(np.unique(xs))
+    """
+    folder = tmp_path / "not" / "yet"
+    with ThreadPoolExecutor(2) as pool:
+        calls = [pool.submit(python, script, NUMBA_CACHE_DIR=str(folder)) for _ in range(2)]
+    assert [call.result() for call in calls] == ["[0.99552788]"] * 2
+    assert list(folder.rglob("*.nbc"))
+
+
+@compiled
+def test_without_any_folder_to_write_to_everything_is_compiled_again(python, tmp_path):
+    """Here a file is in the way of each folder: permissions would not stop an administrator."""
+    package = tmp_path / "site" / "numadelta"
+    skipped = shutil.ignore_patterns("__pycache__", "bench")
+    shutil.copytree(Path(kernels.__file__).parent, package, ignore=skipped)
+    (package / "__pycache__").touch()
+    (blocked := tmp_path / "blocked").touch()
+    folders = dict.fromkeys(
+        ["HOME", "USERPROFILE", "LOCALAPPDATA", "XDG_CACHE_HOME", "NUMBA_CACHE_DIR"],
+        str(blocked / "folder"),
+    )
+    script = (
+        SCRIPT + "    assert 'site' in nd.__file__ and nd.kernels.step.stats.cache_path is None"
+    )
+    assert_right(python(script, PYTHONPATH=str(package.parent), **folders))
+
+
+@compiled
+def test_a_damaged_cache_is_written_anew(python, tmp_path):
+    cache = {"NUMBA_CACHE_DIR": str(tmp_path / "cache")}
+    python(SCRIPT, **cache)
+    for pattern, damage in [("*.nbi", b"junk"), ("*.nbc", b"")]:
+        files = list(tmp_path.rglob(pattern))
+        for path in files:
+            path.write_bytes(damage)
+        assert_right(python(SCRIPT, **cache))
+        assert files and all(path.stat().st_size > 100 for path in files)
+
+
+@compiled
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no device is always full here")
+def test_a_full_disk_costs_only_the_cache(python, tmp_path):
+    script = """
+    import builtins, os
+    from numba.core import caching
+    def full(*args, **kwargs):
+        raise OSError(28, "No space left on device")
+    caching.IndexDataCacheFile._open_for_write = full
+    """
+    assert_right(python(script + SCRIPT, NUMBA_CACHE_DIR=str(tmp_path)))

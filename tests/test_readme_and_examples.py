@@ -1,0 +1,103 @@
+"""What the README prints and what the examples do is run, with small settings."""
+
+import os
+import re
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+
+import numba
+import pytest
+
+ROOT = Path(__file__).parent.parent
+EXAMPLES = ROOT / "examples"
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+slow_without_jit = pytest.mark.skipif(
+    bool(numba.config.DISABLE_JIT), reason="compiled loops take minutes in plain Python"
+)
+needs_mnist = pytest.mark.skipif(
+    not os.environ.get("NUMADELTA_DATA"), reason="NUMADELTA_DATA names no folder with MNIST"
+)
+
+
+def run_example(name, *arguments, folder):
+    pytest.importorskip("matplotlib")
+    process = subprocess.run(
+        [sys.executable, EXAMPLES / name, *map(str, arguments)],
+        cwd=folder,
+        env={**os.environ, "MPLBACKEND": "agg"},
+        capture_output=True,
+        text=True,
+    )
+    assert process.returncode == 0, process.stderr
+    return process.stdout
+
+
+@slow_without_jit
+@pytest.mark.parametrize("block", re.findall(r"```python\n(.*?)```", README, re.DOTALL))
+def test_python_blocks_of_the_readme_run(block, tmp_path):
+    script = tmp_path / "block.py"
+    script.write_text(block, encoding="utf-8")
+    runpy.run_path(str(script))
+
+
+def test_readme_names_every_example():
+    assert all(name.stem in README for name in EXAMPLES.glob("*.py"))
+
+
+@needs_mnist
+@slow_without_jit
+def test_train_mnist_reports_accuracy_and_draws(tmp_path):
+    out = run_example(
+        "train_mnist.py", "--epochs", 1, "--rows", 2000, "--plot", "m.png", folder=tmp_path
+    )
+    assert float(re.search(r"test accuracy ([\d.]+)%", out)[1]) > 80
+    assert (tmp_path / "m.png").stat().st_size > 5000
+
+
+@needs_mnist
+@slow_without_jit
+def test_paper_mnist_prints_the_mean_error(tmp_path):
+    out = run_example(
+        "paper_mnist.py", "--epochs", 1, "--rows", 2000, "--seeds", 1, folder=tmp_path
+    )
+    assert float(re.search(r"mean of 1 seeds: ([\d.]+) %", out)[1]) < 25
+
+
+@needs_mnist
+@slow_without_jit
+def test_paper_mnist_draws_the_table(tmp_path):
+    out = run_example("paper_mnist.py", "--epochs", 1, "--rows", 300, "--table", folder=tmp_path)
+    assert out.count("%") == 12
+    assert (tmp_path / "rho_eps.png").stat().st_size > 5000
+
+
+@slow_without_jit
+def test_minimize_rosenbrock_draws_the_path(tmp_path):
+    out = run_example("minimize_rosenbrock.py", "--maxiter", 500, folder=tmp_path)
+    assert "Maximum number of iterations" in out
+    assert (tmp_path / "rosenbrock.png").stat().st_size > 5000
+
+
+@slow_without_jit
+def test_synthetic_classifier_learns(tmp_path):
+    out = run_example("synthetic_classifier.py", "--epochs", 8, folder=tmp_path)
+    assert float(re.search(r"test +accuracy ([\d.]+)%", out)[1]) > 80
+
+
+@slow_without_jit
+def test_effective_rates_draws_both_rates(tmp_path):
+    out = run_example("effective_rates.py", "--epochs", 3, folder=tmp_path)
+    adagrad = [float(x) for x in re.search(r"Adagrad.*\[(.*)\]", out)[1].split()]
+    assert max(adagrad) < 1
+    assert (tmp_path / "effective_rates.png").stat().st_size > 5000
+
+
+@slow_without_jit
+def test_step_in_your_own_njit_learns(tmp_path):
+    out = run_example("step_in_your_own_njit.py", folder=tmp_path)
+    losses = [float(x) for x in re.findall(r"loss ([\d.]+)", out)]
+    assert losses == sorted(losses, reverse=True) and losses[-1] < 0.3
+    assert float(re.search(r"steps: ([\d.e-]+)", out)[1]) < 0.1

@@ -1,0 +1,176 @@
+"""`numadelta.adadelta` inside SciPy's global optimisers, which treat a method each in its way.
+
+The objectives are from the literature, with minima that are known: Rastrigin, Himmelblau and the
+six-hump camel; the last lines of each docstring say where the minima are.
+"""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+import pytest
+from scipy.optimize import basinhopping, differential_evolution, dual_annealing, minimize, shgo
+
+import numadelta as nd
+
+
+def rastrigin(x):
+    """Rastrigin 1974: a bowl full of dents, the least at the origin, where it is 0."""
+    return float(10 * x.size + (x * x - 10 * np.cos(2 * np.pi * x)).sum())
+
+
+def rastrigin_slope(x):
+    return 2 * x + 20 * np.pi * np.sin(2 * np.pi * x)
+
+
+def himmelblau(x):
+    """Himmelblau 1972: four minima, all 0, of which (3, 2) is the only one in both half-planes."""
+    return float((x[0] ** 2 + x[1] - 11) ** 2 + (x[0] + x[1] ** 2 - 7) ** 2)
+
+
+def camel(x):
+    """Dixon and Szego 1978: -1.031628453489877 at (0.089842, -0.712656) and its mirror image."""
+    a, b = x[0] ** 2, x[1] ** 2
+    return float((4 - 2.1 * a + a * a / 3) * a + x[0] * x[1] + (4 * b - 4) * b)
+
+
+CAMEL_MINIMUM = -1.031628453489877
+CAMEL_BOX = [(-3, 3), (-2, 2)]
+DENTS_BOX = [(-5.12, 5.12)] * 2
+
+
+class Spy:
+    """`numadelta.adadelta`, remembering what it was asked and what it answered."""
+
+    def __init__(self):
+        self.bounds = []
+        self.results = []
+
+    def __call__(self, fun, x0, args=(), **keywords):
+        self.bounds.append(keywords.get("bounds"))
+        self.results.append(nd.adadelta(fun, x0, args, **keywords))
+        return self.results[-1]
+
+    def lower(self):
+        return nd.adadelta.lower()
+
+
+@pytest.fixture
+def spy():
+    return Spy()
+
+
+def test_minimize_memoises_a_pair_and_calls_it_once_per_point():
+    calls = []
+
+    def fun(x):
+        calls.append(x)
+        return rastrigin(x), rastrigin_slope(x)
+
+    found = minimize(fun, [0.2, 0.3], jac=True, method=nd.adadelta, options={"maxiter": 9})
+    assert len(calls) == found.nfev == found.njev == 10
+
+
+def test_minimize_wraps_tol_args_and_callback():
+    seen = []
+    found = minimize(
+        lambda x, centre: float(((x - centre) ** 2).sum()),
+        [0.0, 0.0],
+        args=([1.0, 2.0],),
+        method=nd.adadelta,
+        tol=1e-2,
+        callback=lambda intermediate_result: seen.append(intermediate_result.fun),
+    )
+    assert found.success
+    assert abs(found.jac).max() <= 1e-2
+    assert len(seen) == found.nit
+    np.testing.assert_allclose(found.x, [1, 2], atol=1e-2)
+
+
+@pytest.mark.parametrize("jac", [rastrigin_slope, None], ids=["function", "differences"])
+def test_basinhopping(spy, jac):
+    found = basinhopping(
+        rastrigin,
+        [2.2, -1.8],
+        niter=25,
+        stepsize=1.0,
+        minimizer_kwargs={"method": spy, "jac": jac, "options": {"maxiter": 2000}},
+        rng=1,
+    )
+    # What has not converged is ignored by basinhopping.
+    assert all(result.success for result in spy.results)
+    assert found.fun == pytest.approx(0, abs=1e-9)
+    np.testing.assert_allclose(found.x, 0, atol=1e-6)
+    assert found.lowest_optimization_result.success
+    assert found.nfev == sum(result.nfev for result in spy.results)
+
+
+def test_basinhopping_with_a_pair_and_bounds(spy):
+    found = basinhopping(
+        lambda x: (rastrigin(x), rastrigin_slope(x)),
+        [2.2, 1.8],
+        niter=25,
+        stepsize=0.7,
+        minimizer_kwargs={"method": spy, "jac": True, "bounds": [(0.5, 5)] * 2},
+        accept_test=lambda x_new, **others: bool((x_new >= 0.5).all()),
+        take_step=lambda x: np.clip(
+            x + np.random.default_rng(int(1e6 * x[0])).normal(size=2), 0.5, 5
+        ),
+        rng=1,
+    )
+    np.testing.assert_allclose(found.x, 0.99496, atol=1e-4)
+
+
+def test_dual_annealing(spy):
+    found = dual_annealing(
+        rastrigin,
+        DENTS_BOX,
+        maxiter=30,
+        # With minimizer_kwargs the bounds are no longer added.
+        minimizer_kwargs={"method": spy, "jac": rastrigin_slope, "bounds": DENTS_BOX},
+        rng=1,
+    )
+    assert spy.results
+    assert found.fun == pytest.approx(0, abs=1e-9)
+    np.testing.assert_allclose(found.x, 0, atol=1e-6)
+
+
+@pytest.mark.parametrize("sampling", ["sobol", "halton", "simplicial"])
+def test_shgo(spy, sampling):
+    found = shgo(
+        himmelblau,
+        [(-5, 5)] * 2,
+        n=64,
+        sampling_method=sampling,
+        # It drops all options, so that lr is 1, and the local bounds are its own.
+        minimizer_kwargs={"method": spy, "options": {"lr": 0.1}},
+    )
+    assert spy.results
+    assert all(len(bounds) == 2 for bounds in spy.bounds)
+    assert found.success
+    assert found.fun == pytest.approx(0, abs=1e-3)
+    minima = [(3, 2), (-2.805118, 3.131312), (-3.779310, -3.283186), (3.584428, -1.848126)]
+    assert min(np.linalg.norm(found.x - np.array(point)) for point in minima) < 0.02
+
+
+def test_differential_evolution_is_polished():
+    evolve = functools.partial(differential_evolution, camel, CAMEL_BOX, maxiter=8, rng=3)
+    rough = evolve(polish=False)
+    polished = evolve(polish=functools.partial(nd.adadelta, lr=0.1))
+    assert rough.fun > polished.fun == pytest.approx(CAMEL_MINIMUM, abs=1e-10)
+    assert abs(polished.jac).max() <= 1e-5
+    np.testing.assert_allclose(abs(polished.x), [0.0898420, 0.7126564], atol=1e-5)
+    assert nd.minimize(camel, rough.x, bounds=CAMEL_BOX).fun <= rough.fun
+
+
+def test_differential_evolution_takes_the_method_as_it_is():
+    found = differential_evolution(
+        lambda x: float(((x - 0.25) ** 2).sum()),
+        [(0, 1), (0.5, 1)],
+        maxiter=3,
+        rng=1,
+        polish=nd.adadelta,
+    )
+    np.testing.assert_allclose(found.x, [0.25, 0.5], atol=1e-5)
+    assert found.x[1] == 0.5

@@ -1,0 +1,269 @@
+"""Threads, forked and spawned processes, and Ctrl-C."""
+
+from __future__ import annotations
+
+import gc
+import os
+import sys
+import threading
+import weakref
+
+import numpy as np
+import pytest
+from numba import config
+
+import numadelta as nd
+from numadelta import threads
+
+
+@pytest.fixture(params=["one thread", "four threads"])
+def number_of_threads(request):
+    if request.param == "four threads":
+        request.getfixturevalue("four_threads")
+
+
+both_ways = pytest.mark.usefixtures("number_of_threads")
+
+
+def contents(opt):
+    return b"".join(array.tobytes() for array in (opt.params, opt.square_avg, opt.acc_delta))
+
+
+def after_steps(steps, start, grads):
+    """The contents of an optimiser that has taken so many steps in peace."""
+    opt = nd.Adadelta(start.copy())
+    for _ in range(steps):
+        opt.step(grads)
+    return contents(opt)
+
+
+# How many
+
+
+def test_the_number_of_threads_is_what_was_set(four_threads):
+    nd.set_num_threads(3)
+    assert nd.get_num_threads() == 3
+
+
+@pytest.mark.parametrize("n", [0, -1, 5, 10**30])
+def test_a_number_of_threads_out_of_range_is_refused_with_the_limit(four_threads, n):
+    with pytest.raises(ValueError, match=f"n is {n}, but must be from 1 to 4 .*NUMBA_NUM_THREADS"):
+        nd.set_num_threads(n)
+    assert nd.get_num_threads() == 4
+
+
+@pytest.mark.parametrize("n", [1.0, "2", True, None])
+def test_a_number_of_threads_is_an_int(n):
+    with pytest.raises(TypeError, match=f"n must be an int, but is {n!r}"):
+        nd.set_num_threads(n)
+
+
+# How the work is shared
+
+
+@pytest.mark.parametrize("size", [0, 1, 16, 17, 100])
+def test_slices_cover_everything_once(four_threads, size):
+    parts = threads.on_slices(lambda part: list(range(size))[part], size)
+    assert sorted(i for part in parts for i in part) == list(range(size))
+
+
+def test_an_error_in_a_slice_reaches_the_caller_after_the_last_slice(four_threads):
+    ended = []
+
+    def work(part):
+        ended.append(part)
+        if part.start == 32:
+            raise ArithmeticError("in a slice")
+
+    with pytest.raises(ArithmeticError, match="in a slice"):
+        threads.on_slices(work, 100)
+    assert len(ended) == 7
+
+
+def test_idle_threads_keep_no_array_alive(four_threads):
+    x = np.ones(100)
+    opt = nd.Adadelta(x)
+    opt.step(x / 2)
+    alive = weakref.ref(x)
+    del opt, x
+    gc.collect()
+    assert alive() is None
+
+
+# Several Python threads
+
+
+@both_ways
+def test_optimisers_in_different_threads_are_independent():
+    rng = np.random.default_rng(0)
+    starts, grads = rng.normal(size=(2, 4, 100))
+    opts = [nd.Adadelta(start.copy()) for start in starts]
+    begin = threading.Barrier(4, timeout=60)
+
+    def work(opt, g):
+        begin.wait()
+        for _ in range(50):
+            opt.step(g)
+
+    workers = [threading.Thread(target=work, args=pair) for pair in zip(opts, grads, strict=True)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    for opt, start, g in zip(opts, starts, grads, strict=True):
+        assert contents(opt) == after_steps(50, start, g)
+
+
+def test_an_optimiser_that_another_thread_is_stepping_refuses():
+    opt, g = nd.Adadelta(np.ones(3)), np.ones(3)
+    before = contents(opt)
+    with opt._busy, pytest.raises(RuntimeError, match="being stepped by another thread"):
+        opt.step(g)
+    assert (contents(opt), opt.steps) == (before, 0)
+    opt.step(g)
+    assert opt.steps == 1
+
+
+def test_a_refused_gradient_does_not_leave_an_optimiser_busy():
+    opt = nd.Adadelta(np.ones(3))
+    for grads in (None, np.ones(4), np.full(3, np.nan)):
+        with pytest.raises((TypeError, ValueError), match="grads"):
+            opt.step(grads)
+    opt.step(np.ones(3))
+
+
+# Other processes
+
+SHARED = """
+    import os, signal, sys
+    import numpy as np
+    import numadelta as nd
+    from numadelta import threads
+
+    threads.MIN_SIZE, threads.SLICE = 64, 16
+    threads._num_threads, threads._max_threads = 2, lambda: 2
+
+    def run(n):
+        x = np.linspace(1, 2, n)
+        opt = nd.Adadelta(x)
+        for _ in range(3):
+            opt.step(x / 2)
+        return x.tobytes()
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform cannot fork")
+def test_a_forked_child_takes_threaded_steps_like_its_parent(python):
+    script = """
+    expected = run(1000)
+    pid = os.fork()
+    if not pid:
+        signal.alarm(60)  # the end of a child that hangs
+        os._exit(0 if run(1000) == expected else 3)
+    print(os.waitpid(pid, 0)[1], run(1000) == expected)
+    """
+    # Python 3.12 warns of any fork in a process with threads.
+    assert python(SHARED + script, "-W", "ignore::DeprecationWarning") == "0 True"
+
+
+def test_a_spawned_child_takes_threaded_steps_like_its_parent(python):
+    script = """
+    import multiprocessing
+    if __name__ == "__main__":
+        with multiprocessing.get_context("spawn").Pool(1) as pool:
+            print(pool.apply(run, (1000,)) == run(1000))
+            pool.close()
+            pool.join()
+    """
+    assert python(SHARED + script) == "True"
+
+
+def test_a_process_ends_in_silence_whatever_its_threads_do(python):
+    script = """
+    import atexit, threading, time
+
+    def for_ever():
+        while True:
+            run(1000)
+
+    atexit.register(lambda: print(run(1000) == expected))
+    expected = run(1000)
+    threading.Thread(target=for_ever, daemon=True).start()
+    time.sleep(0.05)
+    """
+    assert python(SHARED + script) == "True"
+
+
+# Ctrl-C
+
+compiled = pytest.mark.skipif(
+    bool(config.DISABLE_JIT), reason="Ctrl-C cannot fall into compiled code, but into Python"
+)
+
+
+@compiled
+@both_ways
+def test_no_moment_of_a_step_is_a_bad_one_for_ctrl_c():
+    """Interrupts steps wherever CPython could: on entering a function and after calling one."""
+    start, g = np.linspace(1, 2, 100), np.ones(100)
+    opt = nd.Adadelta(start.copy())
+    opt.step(g)
+    moments, interrupted = -1, True
+    while interrupted:
+        moments += 1
+        left, interrupted = moments, False
+
+        def strike(frame, event, argument):
+            nonlocal left, interrupted
+            if event in ("call", "c_return"):
+                left -= 1
+                if left == -2:  # the first moment is inside step
+                    interrupted = True
+                    raise KeyboardInterrupt
+
+        sys.setprofile(strike)
+        try:
+            opt.step(g)
+        except KeyboardInterrupt:
+            pass
+        finally:
+            sys.setprofile(None)
+        assert contents(opt) == after_steps(opt.steps, start, g)
+        assert not opt._busy.locked()
+    assert moments > 4
+
+
+@compiled
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows sends no SIGINT to a process")
+@pytest.mark.parametrize("n", [50, 100_000])
+def test_ctrl_c_tears_and_miscounts_no_step(python, n):
+    script = f"""
+    import random, threading, time
+
+    threads.MIN_SIZE, threads.SLICE = 1000, 4096
+    random.seed(0)
+
+    def strike():
+        time.sleep(random.uniform(0, 0.004))
+        os.kill(os.getpid(), signal.SIGINT)
+
+    g = np.full({n}, 0.5)
+    opt = nd.Adadelta(np.ones({n}))
+    opt.step(g)  # loads compiled code, and a Ctrl-C in a destructor of that would be lost
+    signal.alarm(60)
+    for _ in range(100):
+        thread = threading.Thread(target=strike)
+        try:
+            thread.start()
+            while True:
+                opt.step(g)
+        except KeyboardInterrupt:
+            thread.join()
+    expected = nd.Adadelta(np.ones({n}))
+    for _ in range(opt.steps):
+        expected.step(g)
+    for name in ("params", "square_avg", "acc_delta"):
+        print(getattr(opt, name).tobytes() == getattr(expected, name).tobytes())
+    print(opt.steps > 100)
+    """
+    assert python(SHARED + script).split() == 4 * ["True"]
