@@ -151,7 +151,7 @@ def check_number(name: str, value: object) -> float:
     try:
         return float(value)
     except OverflowError:  # of an int beyond the largest float
-        return math.inf if value > 0 else -math.inf
+        return math.inf if value > 0 else -math.inf  # type: ignore[operator]
 
 
 def check_hyperparameter(name: str, value: object, dtype: DTypeLike = np.float64) -> float:

@@ -6,7 +6,7 @@ import weakref
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from numadelta import arrays, kernels, threads
 
@@ -41,27 +41,30 @@ class CpuState:
         arrays.check_averages(name, flat)
         return flat
 
-    def check_grads(self, grads: ArrayLike) -> NDArray[Any]:
+    def check_grads(self, grads: Any) -> NDArray[Any]:
         """Return a gradient as a flat array that the kernels may read."""
         # The same array again, as a training loop passes it, costs four look-ups.  carray means
         # C-contiguous, aligned and writeable.  None is what is left of an array that is gone.
+        seen = self._seen_grads()
         if (
-            grads is None
-            or grads is not self._seen_grads()
-            or not (grads.dtype is self.dtype and grads.shape == self.shape and grads.flags.carray)
+            seen is not None
+            and seen is grads
+            and seen.dtype is self.dtype
+            and seen.shape == self.shape
+            and seen.flags.carray
         ):
-            given = grads
-            grads = arrays.flat_grads(grads, self.params.reshape(self.shape))
-            arrays.check_no_overlap(
-                "grads",
-                grads,
-                params=self.params,
-                square_avg=self.square_avg,
-                acc_delta=self.acc_delta,
-            )
-            if type(given) is np.ndarray:
-                self._seen_grads = weakref.ref(given)
-        return grads if grads.ndim == 1 else grads.reshape(-1)
+            return seen if seen.ndim == 1 else seen.reshape(-1)
+        flat = arrays.flat_grads(grads, self.params.reshape(self.shape))
+        arrays.check_no_overlap(
+            "grads",
+            flat,
+            params=self.params,
+            square_avg=self.square_avg,
+            acc_delta=self.acc_delta,
+        )
+        if type(grads) is np.ndarray:
+            self._seen_grads = weakref.ref(grads)
+        return flat
 
     def step(self, grads: NDArray[Any], check: bool, *hyperparameters: Any) -> int:
         """Take a step and return -1, or return the index of a gradient that `check` refuses.

@@ -55,6 +55,10 @@ def _effective_rates(square_avg, acc_delta, eps, out):
         out[i] = effective_rate(square_avg[i], acc_delta[i], eps)
 
 
+def _release(package: Any) -> tuple[int, ...]:
+    return tuple(int(number) for number in package.__version__.split(".")[:2])
+
+
 def require_gpu() -> None:
     """Raise a clear error unless CUDA kernels can run (or are simulated)."""
     if SIMULATED:
@@ -63,7 +67,7 @@ def require_gpu() -> None:
     if getattr(cuda, "implementation", "Built-in") == "Built-in":
         raise ImportError(f"arrays on a GPU need the package numba-cuda: {extras}")
     numba_cuda = sys.modules["numba_cuda"]
-    if np.lib.NumpyVersion(np.__version__) >= "2.5.0" and numba_cuda.__version__ < "0.31":
+    if np.lib.NumpyVersion(np.__version__) >= "2.5.0" and _release(numba_cuda) < (0, 31):
         raise ImportError(
             f"numba-cuda {numba_cuda.__version__} does not work with NumPy {np.__version__}; "
             "install numpy<2.5"
@@ -86,6 +90,11 @@ def describe_gpu() -> str:
 
 
 def _interface(name: str, array: Any) -> dict[str, Any]:
+    if isinstance(array, (np.ndarray, list, tuple)):
+        raise TypeError(
+            f"{name} is on the CPU, but params is on a GPU; copy it there first "
+            "(nothing is copied silently)"
+        )
     if SIMULATED and getattr(array, "__cuda_ndarray__", False):
         return dict(array.__array_interface__)
     try:
@@ -169,6 +178,7 @@ class CudaState:
     def __init__(
         self, params: Any, square_avg: Any | None = None, acc_delta: Any | None = None
     ) -> None:
+        _interface("params", params)  # a CPU tensor is refused as such, also where there is no GPU
         require_gpu()
         self.params, self.shape, stream = _flat("params", params, writeable=True)
         self.dtype = np.dtype(self.params.dtype)
@@ -189,11 +199,14 @@ class CudaState:
         if array is None:
             return cuda.to_device(np.zeros(self.params.size, self.dtype))
         flat, shape, _ = _flat(name, array, writeable=True)
-        self._check_like(name, flat, shape)
+        self._check_like(name, array, flat, shape)
         arrays.check_averages(name, self._copy(flat))
         return flat
 
-    def _check_like(self, name: str, flat: Any, shape: tuple[int, ...]) -> None:
+    def _check_like(self, name: str, array: Any, flat: Any, shape: tuple[int, ...]) -> None:
+        device = _device_of(array)
+        if None not in (device, self._device) and device != self._device:
+            raise ValueError(f"{name} is on GPU {device}, but params is on GPU {self._device}")
         if shape != self.shape:
             raise ValueError(f"{name} has shape {shape}, but params has shape {self.shape}")
         if flat.dtype != self.dtype:
@@ -217,16 +230,8 @@ class CudaState:
 
     def check_grads(self, grads: Any) -> Any:
         """Return a gradient on the same GPU as a flat array that the kernels may read."""
-        if isinstance(grads, (np.ndarray, list, tuple)):
-            raise TypeError(
-                "grads is on the CPU, but params is on a GPU; copy it there first "
-                "(nothing is copied silently)"
-            )
         flat, shape, stream = _flat("grads", grads, writeable=False)
-        self._check_like("grads", flat, shape)
-        device = _device_of(grads)
-        if None not in (device, self._device) and device != self._device:
-            raise ValueError(f"grads is on GPU {device}, but params is on GPU {self._device}")
+        self._check_like("grads", grads, flat, shape)
         self._check_no_overlap("grads", flat, ("params", "square_avg", "acc_delta"))
         self._stream = stream_of(stream)
         return flat

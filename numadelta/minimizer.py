@@ -1,7 +1,6 @@
 """`minimize`: ADADELTA for objectives, with the signature, the options and the result of SciPy.
 
-SciPy's face comes first, then the user's functions behind checks, then the driver, which sees
-only what has been checked.
+This is SciPy's face only: arguments are checked here, and the loop is `numadelta.descent`.
 """
 
 from __future__ import annotations
@@ -15,30 +14,16 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import Bounds, OptimizeResult, OptimizeWarning
+from scipy.optimize import OptimizeResult, OptimizeWarning
 
-from numadelta import arrays, kernels
-from numadelta.cpu import CpuState
+from numadelta import arrays
+from numadelta.descent import descend
 from numadelta.differences import SCHEMES, Differences
-
-# Status and message, as SciPy's own minimisers give them.
-_CONVERGED = 0, "Optimization terminated successfully."
-_MAXITER = 1, "Maximum number of iterations has been exceeded."
-_MAXFEV = 1, "Maximum number of function evaluations has been exceeded."
-_NONFINITE = 3, "NaN result encountered."
-_STOPPED = 99, "`callback` raised `StopIteration`."
-
-_SCALAR = "The user-provided objective function must return a scalar value."
-_FORMS = (
-    "pass jac=True if fun returns (value, gradient), or a function as jac if it returns only the "
-    "value"
-)
+from numadelta.limits import as_arrays
+from numadelta.objective import Objective
 
 # What a first-order method needs does not grow with the number of variables, hence no 200 * n.
 _DEFAULT_MAXITER = 10_000
-
-# Values that differ by no more roundings than this count as equal in the test for convergence.
-_ROUNDINGS = 8
 
 
 def minimize(
@@ -55,8 +40,8 @@ def minimize(
     """Minimise a function of several variables with ADADELTA.
 
     The method of the paper, without safeguard: the value may rise, and the best point is kept.  It
-    suits noisy objectives; on smooth ones the default `lr` may oscillate for ever about the
-    minimum, where a smaller one converges.
+    suits noisy objectives; on smooth ones it may end in a cycle about the minimum and never
+    converge, and then another `lr` may do better.
 
     Parameters
     ----------
@@ -105,13 +90,14 @@ def minimize(
         ``x`` is the best point seen, ``fun`` its value and ``jac`` its gradient; ``nit``,
         ``nfev`` and ``njev`` count; ``success``, ``status`` and ``message`` say how it ended:
 
-        0. The gradient at ``x`` passed the test, and ``x`` is the best point up to rounding.
+        0. The gradient at ``x`` passed the test, and no point seen was better by more than
+           rounding.
         1. `maxiter` or `maxfev` was reached.
         3. The value or the gradient came out as NaN or infinite, or the gradient so large that its
            square overflows.  ``x`` is still the best point before, or else `x0`.
         99. The callback raised StopIteration.
 
-        Where no gradient was evaluated, ``jac`` holds NaN.
+        ``jac`` holds NaN if there is no gradient at ``x``.
 
     Raises
     ------
@@ -153,15 +139,25 @@ def minimize(
         given.setdefault("gtol", tol)
     x = _start(x0)
     settings = _Settings(x.dtype, **given)
-    lower, upper = _limits(bounds, x)
+    lower, upper = as_arrays(bounds, x)
     if not callable(fun):
         raise TypeError(f"fun must be callable, but is a {type(fun).__name__}")
     jac, differences = _derivative(jac, x, lower, upper, settings.finite_diff_rel_step)
-    objective = _Objective(
+    objective = Objective(
         fun, jac, args if isinstance(args, tuple) else (args,), x.dtype, differences
     )
     allvecs = [x.copy()] if settings.return_all else None
-    result = _descend(objective, x, lower, upper, settings, _reporter(callback, allvecs))
+    result = descend(
+        objective,
+        x,
+        lower,
+        upper,
+        _reporter(callback, allvecs),
+        rates=settings.rates,
+        maxiter=settings.maxiter,
+        maxfev=settings.maxfev,
+        gtol=settings.gtol,
+    )
     if allvecs is not None:
         result.allvecs = allvecs
     if settings.disp:
@@ -285,51 +281,6 @@ def _start(x0: ArrayLike) -> NDArray[Any]:
     return x
 
 
-def _limits(bounds: Any, x: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Return the bounds in the dtype of `x`, empty if there are none, and clip `x` to them."""
-    if bounds is None:
-        return np.empty(0, x.dtype), np.empty(0, x.dtype)
-    try:
-        pairs = (bounds.lb, bounds.ub) if isinstance(bounds, Bounds) else zip(*bounds, strict=True)
-        lowest, highest = (
-            np.reshape([end if limit is None else limit for limit in limits], -1).astype(float)
-            for limits, end in zip(pairs, (-np.inf, np.inf), strict=True)
-        )
-    except (TypeError, ValueError) as error:
-        raise ValueError(
-            f"bounds must be a Bounds object or a sequence of (min, max) pairs of numbers: {error}"
-        ) from error
-    if {lowest.size, highest.size} - {1, x.size}:
-        raise ValueError("The number of bounds is not compatible with the length of `x0`.")
-    if np.isnan(lowest).any() or np.isnan(highest).any():
-        raise ValueError("bounds must not be NaN; None or infinity means no limit")
-    if (highest < lowest).any():
-        raise ValueError("An upper bound is less than the corresponding lower bound.")
-    lower, upper = _rounded_inwards(lowest, highest, x)
-    if (lower == np.inf).any() or (upper == -np.inf).any():
-        raise ValueError(f"bounds leave a coordinate no finite {x.dtype} number")
-    clipped = np.clip(x, lower, upper)
-    if (clipped != x).any():
-        _warn("Initial guess is not within the specified bounds and was clipped.", RuntimeWarning)
-    x[:] = clipped
-    return lower, upper
-
-
-def _rounded_inwards(
-    lowest: NDArray[Any], highest: NDArray[Any], x: NDArray[Any]
-) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Return bounds like `x` with no number between them that is outside those given."""
-    lower, upper = np.empty_like(x), np.empty_like(x)
-    with np.errstate(over="ignore"):
-        lower[:], upper[:] = lowest, highest
-        nearest = lower.copy()
-        lower = np.where(lower < lowest, np.nextafter(lower, np.inf), lower)
-        upper = np.where(upper > highest, np.nextafter(upper, -np.inf), upper)
-    # Where no number of this dtype is left, as between equal bounds, the nearest one must do.
-    nothing = upper < lower
-    return np.where(nothing, nearest, lower), np.where(nothing, nearest, upper)
-
-
 def _derivative(
     jac: Any, x: NDArray[Any], lower: NDArray[Any], upper: NDArray[Any], rel_step: Any
 ) -> tuple[Any, Differences | None]:
@@ -398,205 +349,3 @@ def _announce(result: OptimizeResult) -> None:
     print(f"         Iterations: {result.nit}")
     print(f"         Function evaluations: {result.nfev}")
     print(f"         Gradient evaluations: {result.njev}")
-
-
-class _Objective:
-    """The user's functions: they get copies of the point, and what they return is checked.
-
-    `nfev` and `njev` count the evaluations of `fun` and of gradients; `cost` is how many of `fun`
-    one call of `value_and_gradient` takes.  `jac` is True, a function, or None for `differences`.
-    """
-
-    def __init__(
-        self,
-        fun: Callable[..., Any],
-        jac: Any,
-        args: tuple[Any, ...],
-        dtype: np.dtype[Any],
-        differences: Differences | None,
-    ) -> None:
-        self._fun = fun
-        self._jac = jac
-        self._args = args
-        self._differences = differences
-        # Machine precision of the values: coarser than that of the points if fun rounds to less.
-        self._precision = float(np.finfo(dtype).eps)
-        self.cost = 1 + (differences.cost if differences else 0)
-        self.nfev = 0
-        self.njev = 0
-
-    def value_and_gradient(self, x: NDArray[Any], out: NDArray[Any]) -> float:
-        """Return the value at `x` and, if it is finite, write the gradient to `out`."""
-        if self._jac is True:
-            self.nfev += 1
-            pair = self._fun(x.copy(), *self._args)
-            if not isinstance(pair, (tuple, list)) or len(pair) != 2:
-                raise TypeError(
-                    "with jac=True fun must return a pair, (value, gradient), but it returned "
-                    f"{_described(pair)}; {_FORMS}"
-                )
-            value = self._as_float(pair[0])
-            if math.isfinite(value):
-                self.njev += 1
-                _take_gradient(pair[1], out, "the gradient that fun returned (jac=True)")
-            return value
-        value = self.value(x.copy())
-        if math.isfinite(value):
-            self.njev += 1
-            if self._differences is None:
-                _take_gradient(self._jac(x.copy(), *self._args), out, "what jac returned")
-            else:
-                fun = self._complex_value if self._differences.is_complex else self.value
-                self._differences(fun, x, value, self._precision, out)
-        return value
-
-    def value(self, x: NDArray[Any]) -> float:
-        """Return the value at `x`, an array that is given away."""
-        self.nfev += 1
-        return self._as_float(self._fun(x, *self._args))
-
-    def _complex_value(self, x: NDArray[Any]) -> complex:
-        self.nfev += 1
-        value = _as_scalar(self._fun(x, *self._args), "c", "with jac='cs', a complex one")
-        return complex(value.item())
-
-    def _as_float(self, value: Any) -> float:
-        if isinstance(value, float):
-            return float(value)
-        array = _as_scalar(value, "fiu", "a real one")
-        if array.dtype.kind == "f":
-            self._precision = max(self._precision, float(np.finfo(array.dtype).eps))
-        return float(array.item())
-
-
-def _as_scalar(value: Any, kinds: str, expected: str) -> NDArray[Any]:
-    if isinstance(value, (tuple, list)) and len(value) != 1:
-        raise TypeError(f"{_SCALAR} fun returned {_described(value)}; {_FORMS}.")
-    array = np.asarray(value)
-    if array.dtype.kind not in kinds or isinstance(value, np.ma.MaskedArray):
-        raise TypeError(f"{_SCALAR} fun returned {_described(value)}, but it must be {expected}.")
-    if array.size != 1:
-        raise ValueError(f"{_SCALAR} fun returned {_described(value)}.")
-    return array
-
-
-def _take_gradient(gradient: Any, out: NDArray[Any], name: str) -> None:
-    """Copy a gradient to `out` at once, as it may be a buffer that the user fills anew."""
-    if (
-        type(gradient) is not np.ndarray
-        or gradient.dtype != out.dtype
-        or gradient.shape != out.shape
-    ):
-        given = gradient
-        try:
-            gradient = np.atleast_1d(np.asarray(given))
-        except ValueError:  # a ragged list
-            gradient = np.empty(0, object)
-        if gradient.dtype.kind not in "fiu" or isinstance(given, np.ma.MaskedArray):
-            raise TypeError(
-                f"{name} must be an array of real numbers (from jac or, with jac=True, from fun), "
-                f"but is {_described(given)}"
-            )
-        if gradient.shape != out.shape:
-            raise ValueError(f"{name} has shape {gradient.shape}, but x0 has shape {out.shape}")
-        with np.errstate(over="ignore"):  # infinity is dealt with by the driver
-            gradient = gradient.astype(out.dtype)
-    out[:] = gradient
-
-
-def _described(thing: object) -> str:
-    if isinstance(thing, np.ndarray):
-        return f"an array of shape {thing.shape} and dtype {thing.dtype}"
-    if isinstance(thing, (tuple, list)):
-        return f"a {type(thing).__name__} of length {len(thing)}"
-    return f"a {type(thing).__name__}"
-
-
-@kernels.loop
-def _stationary(x, gradient, lower, upper, gtol):
-    """Tell whether the projected gradient is at most `gtol` everywhere (False for NaN).
-
-    Its elements are those of the gradient, but no longer than the way to the bound ahead.
-    """
-    for i in range(gradient.size):
-        slope = gradient[i]
-        if lower.size > 0:
-            if slope > 0:
-                slope = min(slope, x[i] - lower[i])
-            elif slope < 0:
-                slope = max(slope, x[i] - upper[i])
-        if not abs(slope) <= gtol:
-            return False
-    return True
-
-
-def _descend(
-    objective: _Objective,
-    x: NDArray[Any],
-    lower: NDArray[Any],
-    upper: NDArray[Any],
-    settings: _Settings,
-    report: Callable[[NDArray[Any], float], bool] | None,
-) -> OptimizeResult:
-    """Step `x` in place until something ends the run; the driver for objectives in Python."""
-    gradient, spare = np.full_like(x, np.nan), np.empty_like(x)
-    step = CpuState(x).step
-    hyperparameters = *settings.rates, 0.0, False  # no weight decay, no ascent
-    gtol = settings.gtol
-    rounding = _ROUNDINGS * float(np.finfo(x.dtype).eps)
-    nit, end = 0, None
-    if objective.cost > settings.maxfev:
-        value, end = objective.value(x.copy()), _MAXFEV
-    else:
-        value = objective.value_and_gradient(x, gradient)
-    if not math.isfinite(value):
-        end = _NONFINITE
-    best_x, best, best_gradient = x.copy(), value, gradient
-    start = value
-
-    def excess() -> float:
-        """Return how much higher than the best a point may be and count as converged.
-
-        As much as a slope of gtol makes up on the way, and rounding.
-        """
-        way = float(np.abs(x - best_x).sum())
-        return gtol * way + rounding * max(abs(start), abs(best))
-
-    while end is None:
-        if _stationary(x, gradient, lower, upper, gtol) and value <= min(start, best + excess()):
-            best_x, best, best_gradient = x, value, gradient
-            end = _CONVERGED
-        elif nit >= settings.maxiter:
-            end = _MAXITER
-        elif objective.nfev + objective.cost > settings.maxfev:
-            end = _MAXFEV
-        elif step(gradient, True, *hyperparameters) >= 0:
-            end = _NONFINITE
-        else:
-            if lower.size:
-                np.maximum(x, lower, out=x)
-                np.minimum(x, upper, out=x)
-            value = objective.value_and_gradient(x, spare)
-            if not math.isfinite(value):
-                end = _NONFINITE
-                break
-            nit += 1
-            gradient = spare
-            if value <= best:
-                best_x[:] = x
-                best = value
-                best_gradient, spare = gradient, best_gradient
-            if report is not None and report(x, value):
-                end = _STOPPED
-    status, message = end
-    return OptimizeResult(
-        x=best_x,
-        fun=best,
-        jac=best_gradient,
-        nit=nit,
-        nfev=objective.nfev,
-        njev=objective.njev,
-        status=status,
-        success=status == 0,
-        message=message,
-    )

@@ -100,3 +100,11 @@ def randomize(net, seed=1):
     """Give a network parameters of ordinary size, biases included; return it."""
     net.theta[:] = np.random.default_rng(seed).normal(scale=0.7, size=net.theta.size)
     return net
+
+
+def same_bits(first, second):
+    """Assert that two networks and their optimisers hold the same, to the last bit."""
+    assert first.theta.tobytes() == second.theta.tobytes()
+    assert first.optimizer.steps == second.optimizer.steps
+    assert first.optimizer.square_avg.tobytes() == second.optimizer.square_avg.tobytes()
+    assert first.optimizer.acc_delta.tobytes() == second.optimizer.acc_delta.tobytes()

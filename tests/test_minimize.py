@@ -19,6 +19,7 @@ import scipy.optimize
 from numba import njit
 
 import numadelta as nd
+from numadelta import threads as nd_threads
 
 CONVERGED = "Optimization terminated successfully."
 MAXITER = "Maximum number of iterations has been exceeded."
@@ -560,6 +561,16 @@ def test_the_iterates_are_those_of_the_optimiser_to_the_bit(dtype):
     for iterate in iterates[1:]:
         opt.step(rosenbrock_slope(x).astype(dtype))
         np.testing.assert_array_equal(iterate, x)
+
+
+def test_so_are_those_of_a_problem_large_enough_for_threads(monkeypatch):
+    x = np.linspace(-1, 1, 1003)
+    opt = nd.Adadelta(x0 := x.copy())
+    for _ in range(3):
+        opt.step(2 * x0)
+    monkeypatch.setattr(nd_threads, "MIN_SIZE", 1000)
+    monkeypatch.setattr(nd_threads, "SLICE", 64)
+    np.testing.assert_array_equal(path(bowl, x, lambda x: 2 * x, 3)[-1], x0)
 
 
 ROSENBROCK_AT_ORIGIN = {

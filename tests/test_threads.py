@@ -7,6 +7,7 @@ import os
 import sys
 import threading
 import weakref
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -117,8 +118,10 @@ def test_optimisers_in_different_threads_are_independent():
 def test_an_optimiser_that_another_thread_is_stepping_refuses():
     opt, g = nd.Adadelta(np.ones(3)), np.ones(3)
     before = contents(opt)
-    with opt._busy, pytest.raises(RuntimeError, match="being stepped by another thread"):
-        opt.step(g)
+    with ThreadPoolExecutor(1) as pool, opt._busy:
+        call = pool.submit(opt.step, g)
+        with pytest.raises(RuntimeError, match="being stepped by another thread"):
+            call.result(timeout=60)
     assert (contents(opt), opt.steps) == (before, 0)
     opt.step(g)
     assert opt.steps == 1

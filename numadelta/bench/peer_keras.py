@@ -55,5 +55,7 @@ def version() -> str:
     return f"keras {keras.__version__}, jax {jax.__version__}"
 
 
+TASKS: dict[str, worker.Task] = {"epoch": epoch}
+
 if __name__ == "__main__":
-    worker.main({"epoch": epoch}, version)
+    worker.main(TASKS, version)

@@ -34,5 +34,7 @@ def version() -> str:
     return f"numba {numba.__version__}"
 
 
+TASKS: dict[str, worker.Task] = {"stream": stream}
+
 if __name__ == "__main__":
-    worker.main({"stream": stream}, version)
+    worker.main(TASKS, version)

@@ -32,5 +32,7 @@ def version() -> str:
     return f"scikit-learn {sklearn.__version__}"
 
 
+TASKS: dict[str, worker.Task] = {"epoch": epoch}
+
 if __name__ == "__main__":
-    worker.main({"epoch": epoch}, version)
+    worker.main(TASKS, version)

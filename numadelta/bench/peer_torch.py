@@ -39,6 +39,11 @@ def parameter(size: int) -> Any:
 
 def step(quick: bool) -> dict[str, Any]:
     """Step a large tensor."""
+    return worker.measure(optimizer([parameter(LARGE)]).step, quick)
+
+
+def step_foreach(quick: bool) -> dict[str, Any]:
+    """Do so in PyTorch's other form."""
     return worker.measure(optimizer([parameter(LARGE)], foreach=True).step, quick)
 
 
@@ -113,6 +118,7 @@ def version() -> str:
 
 TASKS: dict[str, worker.Task] = {
     "step": step,
+    "step-foreach": step_foreach,
     "step-compiled": step_compiled,
     "door": door,
     "stuck": stuck,

@@ -63,28 +63,29 @@ def _figures(row: Row, ours: Row, unit: str) -> str:
         return "    no samples"
     quartiles = ""
     if row.quartiles is not None:
-        quartiles = " .. ".join(_quantity(value, unit) for value in row.quartiles)
+        quartiles = " .. ".join(quantity(value, unit) for value in row.quartiles)
     ratio = _ratio(row, ours)
     cells = (
-        f"{_quantity(row.median, unit):>10}",
+        f"{quantity(row.median, unit):>10}",
         f"{quartiles:>22}",
         f"{'' if ratio is None else _digits(ratio):>9}",
-        f"{'' if row.compile_s is None else '+' + _quantity(row.compile_s, 's'):>12}",
+        f"{'' if row.compile_s is None else '+' + quantity(row.compile_s, 's'):>12}",
     )
     return "".join(cells)
 
 
-def _quantity(value: float, unit: str) -> str:
-    if unit == "s":
-        for factor, prefix in ((1.0, "s"), (1e3, "ms"), (1e6, "us")):
-            if value * factor >= 1:
-                return f"{_digits(value * factor)} {prefix}"
-        return f"{value * 1e9:.0f} ns"
-    return _digits(value)
+def quantity(value: float, unit: str) -> str:
+    """Return three digits of a number, with the fitting prefix if it is seconds."""
+    if unit != "s":
+        return _digits(value)
+    prefixes = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
+    fitting = next((prefix for prefix in prefixes if value * prefixes[prefix] >= 0.9995), "ns")
+    return f"{_digits(value * prefixes[fitting])} {fitting}"
 
 
 def _digits(value: float) -> str:
-    return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
+    """Three digits, zeros included."""
+    return f"{value:.{0 if value >= 99.95 else 1 if value >= 9.995 else 2}f}"
 
 
 def foot(results: Sequence[Result], quick: bool) -> str:

@@ -134,15 +134,18 @@ def _run(contestant: Contestant, row: Row, quick: bool, environ: dict[str, str])
     try:
         if done.returncode:
             raise ValueError
-        answer: dict[str, Any] = json.loads(_last_line(done.stdout))
-        row.samples += answer["samples"]
-        # Later rounds find the caches of the first.
-        row.compile_s = answer["compile_s"] if row.compile_s is None else row.compile_s
-        row.version = answer["version"]
-        row.loss = answer.get("loss")
-    except (ValueError, KeyError):
+        _take_answer(row, json.loads(_last_line(done.stdout)))
+    except (ValueError, KeyError, TypeError):
         row.status = FAILED
         row.error = _last_line(done.stderr) or f"exit status {done.returncode}, no result"
+
+
+def _take_answer(row: Row, answer: dict[str, Any]) -> None:
+    row.samples += answer["samples"]
+    # Later rounds find the caches of the first.
+    row.compile_s = answer["compile_s"] if row.compile_s is None else row.compile_s
+    row.version = answer["version"]
+    row.loss = answer.get("loss")
 
 
 def _last_line(text: str) -> str:

@@ -1,0 +1,59 @@
+"""Bounds as SciPy's users give them, as two arrays."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import Bounds
+
+
+def as_arrays(bounds: Any, x: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return the bounds in the dtype of `x`, empty if there are none, and clip `x` to them."""
+    if bounds is None:
+        return np.empty(0, x.dtype), np.empty(0, x.dtype)
+    try:
+        pairs = (bounds.lb, bounds.ub) if isinstance(bounds, Bounds) else zip(*bounds, strict=True)
+        lowest, highest = (
+            np.reshape([end if limit is None else limit for limit in limits], -1).astype(float)
+            for limits, end in zip(pairs, (-np.inf, np.inf), strict=True)
+        )
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"bounds must be a Bounds object or a sequence of (min, max) pairs of numbers: {error}"
+        ) from error
+    if {lowest.size, highest.size} - {1, x.size}:
+        raise ValueError("The number of bounds is not compatible with the length of `x0`.")
+    if np.isnan(lowest).any() or np.isnan(highest).any():
+        raise ValueError("bounds must not be NaN; None or infinity means no limit")
+    if (highest < lowest).any():
+        raise ValueError("An upper bound is less than the corresponding lower bound.")
+    lower, upper = _rounded_inwards(lowest, highest, x)
+    if (lower == np.inf).any() or (upper == -np.inf).any():
+        raise ValueError(f"bounds leave a coordinate no finite {x.dtype} number")
+    clipped = np.clip(x, lower, upper)
+    if (clipped != x).any():
+        warnings.warn(
+            "Initial guess is not within the specified bounds and was clipped.",
+            RuntimeWarning,
+            stacklevel=3,
+        )
+    x[:] = clipped
+    return lower, upper
+
+
+def _rounded_inwards(
+    lowest: NDArray[Any], highest: NDArray[Any], x: NDArray[Any]
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return bounds like `x` with no number between them that is outside those given."""
+    lower, upper = np.empty_like(x), np.empty_like(x)
+    with np.errstate(over="ignore"):
+        lower[:], upper[:] = lowest, highest
+        nearest = lower.copy()
+        lower = np.where(lower < lowest, np.nextafter(lower, np.inf), lower)
+        upper = np.where(upper > highest, np.nextafter(upper, -np.inf), upper)
+    # Where no number of this dtype is left, as between equal bounds, the nearest one must do.
+    nothing = upper < lower
+    return np.where(nothing, nearest, lower), np.where(nothing, nearest, upper)

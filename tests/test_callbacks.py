@@ -1,0 +1,280 @@
+"""Who watches a fit: callbacks, and the progress that is shown."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import types
+
+import numpy as np
+import pytest
+
+import numadelta as nd
+from mlp_reference import problem, same_bits
+
+SIZES = (4, 6, 3)
+ROWS = 11  # in batches of 4: three an epoch
+
+
+def net_and_data(loss="cross_entropy", **options):
+    return nd.MLP(SIZES, loss=loss, **options), *problem(loss, ROWS, SIZES[0], SIZES[-1])
+
+
+def fit(net, X, y, epochs=2, verbose=0, batch_size=4, **options):
+    return net.fit(X, y, epochs=epochs, batch_size=batch_size, verbose=verbose, **options)
+
+
+class Recorder:
+    """A callback with all hooks, which notes each call and may act on one of them."""
+
+    def __init__(self, act_on=None, action=None):
+        self.calls = []
+        self.act_on, self.action = act_on, action
+
+    def note(self, *call):
+        self.calls.append(call)
+        if call[: len(self.act_on or ())] == self.act_on:
+            self.action()
+
+    def on_train_begin(self, logs):
+        self.note("train begin", logs)
+
+    def on_epoch_begin(self, epoch, logs):
+        self.note("epoch begin", epoch, logs)
+
+    def on_train_batch_end(self, batch, logs):
+        self.note("batch end", batch, logs)
+
+    def on_epoch_end(self, epoch, logs):
+        self.note("epoch end", epoch, logs)
+
+    def on_train_end(self, logs):
+        self.note("train end", logs)
+
+
+def raises(error):
+    def action():
+        raise error
+
+    return action
+
+
+def after_steps(steps, **options):
+    """Return a network of the same seed, stopped after so many steps."""
+    net, X, y = net_and_data(**options)
+    left = iter(range(steps - 1))
+    stop = types.SimpleNamespace(on_train_batch_end=lambda batch, logs: next(left))
+    fit(net, X, y, callbacks=[stop])
+    assert net.optimizer.steps == steps
+    return net
+
+
+# Callbacks
+
+
+def test_hooks_are_called_in_keras_order_with_keras_arguments():
+    net, X, y = net_and_data()
+    recorder = Recorder()
+    history = fit(net, X, y, callbacks=[recorder], validation_data=(X, y))
+    batches = ["batch end"] * 3
+    epoch = ["epoch begin", *batches, "epoch end"]
+    assert [call[0] for call in recorder.calls] == ["train begin", *epoch, *epoch, "train end"]
+    numbers = [call[1] for call in recorder.calls[1:-1]]
+    assert numbers == [0, 0, 1, 2, 0, 1, 0, 1, 2, 1]
+    logs = [call[-1] for call in recorder.calls]
+    assert logs[0] == logs[1] == logs[6] == {}
+    assert all(set(log) == {"loss"} for log in (*logs[2:5], *logs[7:10]))
+    for epoch, log in enumerate((logs[5], logs[10])):
+        assert log == {name: values[epoch] for name, values in history.history.items()}
+    assert logs[11] == logs[10]
+
+
+def test_the_logs_of_a_batch_hold_the_loss_before_its_step():
+    net, X, y = net_and_data()
+    loss, _ = net.loss_and_grad(net.theta, X[:4], y[:4])
+    recorder = Recorder()
+    fit(net, X, y, 1, shuffle=False, callbacks=[recorder])
+    assert recorder.calls[2] == ("batch end", 0, {"loss": loss})
+
+
+def test_several_callbacks_are_called_in_their_order_and_need_one_hook_each():
+    net, X, y = net_and_data()
+    seen = []
+    callbacks = [
+        types.SimpleNamespace(on_epoch_end=lambda epoch, logs, name=name: seen.append(name))
+        for name in "ab"
+    ]
+    fit(net, X, y, callbacks=iter(callbacks))
+    assert seen == list("abab")
+
+
+def test_a_callback_sees_the_parameters_after_the_step():
+    net, X, y = net_and_data()
+    seen = []
+    callback = types.SimpleNamespace(
+        on_train_batch_end=lambda batch, logs: seen.append((net.optimizer.steps, net.theta.copy()))
+    )
+    fit(net, X, y, callbacks=[callback])
+    for steps, theta in seen:
+        np.testing.assert_array_equal(theta, after_steps(steps).theta)
+
+
+@pytest.mark.parametrize(
+    ("act_on", "epochs", "steps"),
+    [
+        (("train begin",), 0, 0),
+        (("epoch begin", 1), 1, 3),
+        (("batch end", 1), 0, 2),
+        (("epoch end", 0), 1, 3),
+    ],
+)
+def test_stop_iteration_ends_the_training_and_keeps_whole_epochs(act_on, epochs, steps):
+    net, X, y = net_and_data()
+    recorder = Recorder(act_on, raises(StopIteration))
+    history = fit(net, X, y, callbacks=[recorder])
+    assert len(history.epoch) == epochs
+    assert {len(values) for values in history.history.values()} <= {epochs}
+    assert net.optimizer.steps == steps
+    assert recorder.calls[-2][: len(act_on)] == act_on
+    assert recorder.calls[-1][0] == "train end"
+
+
+@pytest.mark.parametrize("hook", ["train begin", "epoch begin", "batch end", "epoch end"])
+def test_an_exception_from_a_callback_passes_unchanged_and_leaves_a_usable_network(hook):
+    net, X, y = net_and_data()
+    error = ZeroDivisionError("mine")
+    with pytest.raises(ZeroDivisionError) as caught:
+        fit(net, X, y, callbacks=[Recorder((hook,), raises(error))])
+    assert caught.value is error
+    steps = {"train begin": 0, "epoch begin": 0, "batch end": 1, "epoch end": 3}[hook]
+    assert net.optimizer.steps == steps
+    if steps:
+        same_bits(net, after_steps(steps))
+    fit(net, X, y)
+
+
+@pytest.mark.parametrize(
+    ("callbacks", "message"),
+    [
+        ([object()], r"callbacks holds <object .* none of the methods on_train_begin, "),
+        ([print], "callbacks holds <built-in function print>"),
+        (Recorder(), "callbacks must be a list of objects, but is <.*Recorder"),
+        (None, "callbacks must be a list of objects, but is None"),
+    ],
+)
+def test_what_cannot_be_a_callback_is_refused_before_the_first_step(callbacks, message):
+    net, X, y = net_and_data()
+    with pytest.raises(TypeError, match=message):
+        fit(net, X, y, callbacks=callbacks)
+    fit(net, X, y, 1)
+    same_bits(net, after_steps(3))
+
+
+# Progress
+
+
+class FakeTqdm:
+    """What the fit loop needs of tqdm, noted."""
+
+    def __init__(self, **options):
+        self.options, self.updates, self.texts, self.closed = options, 0, [], 0
+
+    def update(self):
+        self.updates += 1
+
+    def set_description(self, text, refresh):
+        self.texts.append(text)
+
+    def set_postfix_str(self, text):
+        self.texts.append(text)
+
+    def close(self):
+        self.closed += 1
+
+
+@pytest.fixture
+def terminal(monkeypatch):
+    """Return a function that makes stderr a terminal, with a tqdm that lists the bars made."""
+
+    def pretend(tqdm=True):
+        bars = []
+
+        def make(**options):
+            bars.append(FakeTqdm(**options))
+            return bars[-1]
+
+        # Called in the test: pytest puts another stderr in place after the fixtures.
+        monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+        module = types.SimpleNamespace(tqdm=make) if tqdm else None
+        monkeypatch.setitem(sys.modules, "tqdm.auto", module)
+        return bars
+
+    return pretend
+
+
+def assert_lines(out, epochs=2):
+    lines = out.splitlines()
+    assert len(lines) == epochs
+    for epoch, line in enumerate(lines, 1):
+        assert line.startswith(f"epoch {epoch}/{epochs}  loss ")
+        assert "score" in line and "seconds" in line
+
+
+def test_verbose_0_is_silent(capsys, terminal):
+    bars = terminal()
+    fit(*net_and_data(), verbose=0)
+    assert capsys.readouterr() == ("", "")
+    assert bars == []
+
+
+@pytest.mark.parametrize("validated", [False, True])
+def test_verbose_2_prints_a_line_an_epoch(capsys, terminal, validated):
+    net, X, y = net_and_data()
+    bars = terminal()
+    fit(net, X, y, verbose=2, validation_data=(X, y) if validated else None)
+    out, err = capsys.readouterr()
+    assert_lines(out)
+    assert ("val_loss" in out) == validated
+    assert (err, bars) == ("", [])
+
+
+def test_verbose_1_shows_one_bar_on_a_terminal(capsys, terminal):
+    bars = terminal()
+    fit(*net_and_data(), verbose=1)
+    (bar,) = bars
+    assert bar.options["total"] == bar.updates == 6
+    assert bar.texts[::2] == ["epoch 1/2", "epoch 2/2"]
+    assert all(text.startswith("loss ") for text in bar.texts[1::2])
+    assert bar.closed == 1
+    assert capsys.readouterr() == ("", "")
+
+
+def test_verbose_1_prints_lines_where_there_is_no_terminal(capsys):
+    fit(*net_and_data(), verbose=1)
+    assert_lines(capsys.readouterr().out)
+
+
+def test_verbose_1_prints_lines_without_tqdm(capsys, terminal):
+    terminal(tqdm=False)
+    fit(*net_and_data(), verbose=1)
+    assert_lines(capsys.readouterr().out)
+
+
+@pytest.mark.filterwarnings("ignore:IProgress not found")
+def test_the_bar_of_the_real_tqdm_is_complete(capsys, monkeypatch):
+    pytest.importorskip("tqdm")
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    fit(*net_and_data(), verbose=1)
+    out, err = capsys.readouterr()
+    assert out == ""
+    for part in ("epoch 2/2", "6/6", "loss "):
+        assert part in err
+
+
+@pytest.mark.parametrize("error", [StopIteration, KeyboardInterrupt, ZeroDivisionError])
+def test_the_bar_is_closed_whatever_ends_the_training(terminal, error):
+    net, X, y = net_and_data()
+    bars = terminal()
+    with contextlib.suppress(ZeroDivisionError, RuntimeWarning):
+        fit(net, X, y, verbose=1, callbacks=[Recorder(("batch end", 1), raises(error))])
+    assert bars[0].closed == 1

@@ -1,0 +1,169 @@
+"""What importing costs, and how the files of the house stand on one another."""
+
+from __future__ import annotations
+
+import ast
+import platform
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numba import config, njit
+
+import numadelta as nd
+from numadelta import kernels
+
+PACKAGE = Path(nd.__file__).parent
+FILES = [path for path in PACKAGE.rglob("*.py") if path.parent.name != "bench"]
+TREES = {path.stem: ast.parse(path.read_text("utf-8")) for path in FILES}
+BENCH = {
+    f"bench.{path.stem}": ast.parse(path.read_text("utf-8")) for path in PACKAGE.glob("bench/*.py")
+}
+
+FLOORS = [
+    {"kernels", "arrays", "threads", "datasets", "differences", "checkpoint"},
+    {"cpu", "cuda", "layers", "data"},
+    {"optimizer", "backprop"},
+    {"training", "minimizer"},
+    {"mlp"},
+    {"plotting", "bench"},
+    {"cli"},
+]
+FLOOR = {module: floor for floor, modules in enumerate(FLOORS) for module in modules}
+
+
+def imported(tree):
+    """Return all that a file imports, in functions too, as dotted names."""
+    names = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names |= {f"{'.' * node.level}{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+def parts_of_numadelta(tree):
+    dotted = (name.split(".") for name in imported(tree))
+    return {parts[1] for parts in dotted if parts[0] == "numadelta" and len(parts) > 1}
+
+
+def calls_of(function, tree):
+    """Return the calls of a function or method of this name."""
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    return [
+        c for c in calls if function in (getattr(c.func, "attr", ""), getattr(c.func, "id", ""))
+    ]
+
+
+def is_compiled(node):
+    decorators = getattr(node, "decorator_list", ())
+    return {"rule", "loop"} & {getattr(d, "attr", getattr(d, "id", "")) for d in decorators}
+
+
+# What `import numadelta` gives and costs
+
+
+def test_importing_numadelta_imports_nothing_heavy(python):
+    script = """
+    import sys
+    import numadelta
+    print({"numpy", "numba", "scipy", "sklearn", "pooch", "matplotlib", "torch"} & set(sys.modules))
+    """
+    assert python(script) == "set()"
+
+
+def test_the_optimiser_imports_neither_scipy_nor_a_gpu(python):
+    script = """
+    import sys
+    import numpy as np
+    import numadelta
+    numadelta.Adadelta(np.ones(3)).step(np.ones(3))
+    numadelta.pack([np.ones(3)])
+    print({"scipy.optimize", "sklearn", "numba.cuda", "numadelta.cuda"} & set(sys.modules))
+    """
+    assert python(script) == "set()"
+
+
+@pytest.mark.parametrize("name", nd.__all__)
+def test_every_public_name_is_there_and_listed(name):
+    assert getattr(nd, name) is not None
+    assert name in dir(nd)
+
+
+def test_a_name_that_is_not_there_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="module 'numadelta' has no attribute 'Adagrad'"):
+        nd.Adagrad  # noqa: B018
+    assert not hasattr(nd, "optimizers")
+
+
+# The house
+
+
+def test_every_file_has_a_floor():
+    assert set(TREES) - {"__init__", "__main__"} <= set(FLOOR)
+
+
+@pytest.mark.parametrize("module", sorted({*TREES, *BENCH} - {"__init__", "__main__"}))
+def test_imports_point_down_only(module):
+    home = module.split(".")[0]
+    tree = (TREES | BENCH)[module]
+    assert not [name for name in imported(tree) if name.startswith(".")]
+    for part in (parts_of_numadelta(tree) & set(FLOOR)) - ({"bench"} if home == "bench" else set()):
+        assert FLOOR[part] < FLOOR[home], f"{module} imports {part}"
+
+
+def test_one_file_alone_imports_cuda():
+    users = {
+        module
+        for module, tree in TREES.items()
+        if any(name.split(".")[:2] == ["numba", "cuda"] for name in imported(tree))
+    }
+    assert users == {"cuda"}
+
+
+def test_no_cached_loop_calls_compiled_code_of_another_file():
+    """Numba's cache does not notice a change in a file other than that of the cached loop."""
+    for module, tree in TREES.items():
+        shared = {node.name for node in ast.walk(TREES["kernels"]) if is_compiled(node)}
+        for loop in (node for node in ast.walk(tree) if is_compiled(node) and module != "kernels"):
+            assert not [name for name in shared if calls_of(name, loop)], f"{module}.{loop.name}"
+
+
+def test_the_root_of_the_rule_stands_in_one_place():
+    functions = [node for node in ast.walk(TREES["kernels"]) if isinstance(node, ast.FunctionDef)]
+    of_quotients = [
+        function.name
+        for function in functions
+        for call in calls_of("sqrt", function)
+        if any(isinstance(node, ast.Div) for node in ast.walk(call))
+    ]
+    assert of_quotients == ["effective_rate"]
+    for module in ("cpu", "optimizer"):
+        assert not calls_of("sqrt", TREES[module])
+
+
+def test_no_check_is_an_assert():
+    """The flag -O removes them."""
+    for module, tree in (TREES | BENCH).items():
+        assert not [node for node in ast.walk(tree) if isinstance(node, ast.Assert)], module
+
+
+# The machine code
+
+
+@pytest.mark.skipif(bool(config.DISABLE_JIT), reason="nothing is compiled")
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="names x86 instructions")
+def test_the_float32_step_is_packed_and_never_widened():
+    # Compiled here: there is no assembly of what comes from the cache.
+    step = njit(nogil=True, error_model="numpy")(kernels.step.py_func)
+    signature = "float32[::1],float32[::1],float32[::1],float32[::1],f8,f8,f8,f8,b1"
+    step.compile(f"void({signature})")
+    (assembly,) = step.inspect_asm().values()
+    for packed in ("sqrtps", "divps"):
+        assert packed in assembly
+    for widening in ("cvtps2pd", "rsqrt"):
+        assert widening not in assembly
+    arrays = np.ones((4, 20), np.float32)
+    step(*arrays, 1.0, 0.95, 1e-6, 0.0, False)
+    assert (arrays[0] < 1).all()
