@@ -44,8 +44,9 @@ class MLP:
         L2 penalty: ``weight_decay / 2`` times the sum of all squared weights (biases excluded) is
         added to the loss.
     initialization : {"auto", "he", "glorot"}, default "auto"
-        Uniform in +-sqrt(6 / fan_in) [1]_ or +-sqrt(6 / (fan_in + fan_out)) [2]_, drawn layer by
-        layer; biases are zero.  ``"auto"`` is He's for relu, else Glorot's.
+        Each in its author's form: normal with variance ``2 / fan_in`` [1]_, or uniform within
+        ``sqrt(6 / (fan_in + fan_out))`` [2]_.  Biases are zero.  ``"auto"`` is He's for relu, else
+        Glorot's.
     dtype : float32 or float64, default float32
         Of the parameters and of all arithmetic.
     seed : int, default 0
@@ -126,8 +127,11 @@ class MLP:
         )
         for weights in self.weights:
             fan_in, fan_out = weights.shape
-            limit = np.sqrt(6 / (fan_in if he else fan_in + fan_out))
-            weights[...] = self._rng.uniform(-limit, limit, weights.shape)
+            if he:
+                weights[...] = self._rng.normal(0, np.sqrt(2 / fan_in), weights.shape)
+            else:
+                limit = np.sqrt(6 / (fan_in + fan_out))
+                weights[...] = self._rng.uniform(-limit, limit, weights.shape)
 
     @property
     def theta(self) -> NDArray[Any]:

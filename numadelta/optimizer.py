@@ -104,7 +104,7 @@ class Adadelta:
     >>> import numadelta as nd
     >>> x = np.array([1.0, -2.0])
     >>> opt = nd.Adadelta(x)
-    >>> for _ in range(300):
+    >>> for _ in range(800):
     ...     opt.step(2 * x)  # the gradient of x**2
     >>> abs(x).max() < 0.01
     np.True_

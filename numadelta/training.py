@@ -143,7 +143,7 @@ def fit(
                 if hooks.methods["on_train_batch_end"]:
                     hooks.call("on_train_batch_end", batch, {"loss": batch_loss})
                 progress.advance()
-            logs = {"loss": loss / batches.rows}
+            logs = {"loss": float(loss / batches.rows)}
             if batches.scores:
                 logs["score"] = float(hits / batches.rows)
             if validate is not None:

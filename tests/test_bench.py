@@ -82,6 +82,7 @@ def test_json(fake_jobs, capsys):
     ("script", "message"),
     [
         ("raise MemoryError('too much')", "MemoryError: too much"),
+        ("raise ValueError('no compiler\\n\\nSet X=1 for more.')", "ValueError: no compiler"),
         ("import sys; sys.exit(7)", "exit status 7, no result"),
         ("import os; os.abort()", "no result"),
         ("print('no JSON')", "exit status 0, no result"),
@@ -163,6 +164,12 @@ def test_a_worker():
 def test_the_first_calls_are_not_counted():
     answer = worker.outcome([9.0, 5.0, 2.0, 4.0, 6.0], parts=2, loss=1.0)
     assert answer == {"samples": [1.0, 2.0, 3.0], "compile_s": 5.0, "loss": 1.0}
+
+
+@pytest.mark.parametrize(("load", "busy"), [(None, False), (0.2, False), (3.5, True)])
+def test_a_busy_machine_is_reported(load, busy):
+    machine = report.describe_machine(2) | {"load": load}
+    assert ("busy (load 3.5)" in report.head(machine, quick=False)) is busy
 
 
 @pytest.mark.parametrize(

@@ -21,9 +21,9 @@ BENCH = {
 }
 
 FLOORS = [
-    {"kernels", "arrays", "threads", "datasets", "differences", "checkpoint"},
-    {"cpu", "cuda", "layers", "data"},
-    {"optimizer", "backprop"},
+    {"kernels", "arrays", "threads", "datasets", "differences", "limits", "checkpoint"},
+    {"cpu", "cuda", "layers", "data", "objective"},
+    {"optimizer", "backprop", "descent"},
     {"training", "minimizer"},
     {"mlp"},
     {"plotting", "bench"},

@@ -1,4 +1,4 @@
-"""A taste of the real thing: one epoch on a third of MNIST."""
+"""A taste of the real thing: one epoch on two thirds of MNIST."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ import numadelta as nd
     not os.environ.get("NUMADELTA_DATA"), reason="NUMADELTA_DATA does not name the MNIST folder"
 )
 @pytest.mark.skipif(config.DISABLE_JIT, reason="a hundred thousand parameters need compiled code")
-def test_an_epoch_on_20_000_digits_reads_more_than_93_percent_of_the_others():
+def test_an_epoch_on_40_000_digits_reads_more_than_93_percent_of_the_10_000_test_digits():
     (x_train, y_train), (x_test, y_test) = nd.datasets.load_mnist(download=False)
-    x_train, x_test = (x.reshape(len(x), -1) / np.float32(255) for x in (x_train[:20_000], x_test))
+    x_train, x_test = (x.reshape(len(x), -1) / np.float32(255) for x in (x_train, x_test))
     net = nd.MLP((784, 128, 10))
-    net.fit(x_train, y_train[:20_000], epochs=1, batch_size=64, verbose=0)
-    # Seeds 0 to 9 reach 94.2 to 94.9 %.
+    net.fit(x_train[:40_000], y_train[:40_000], epochs=1, batch_size=32, verbose=0)
+    # Seeds 0 to 9 reached 95.3 to 96.3 %.
     assert net.evaluate(x_test, y_test)[1] > 0.93

@@ -29,7 +29,7 @@ def seconds_of(statement: str) -> float:
 
 def imports(name: str, quick: bool) -> dict[str, Any]:
     """Time one of the statements."""
-    calls = worker.WARM_UP + (5 if quick else 10)
+    calls = worker.WARM_UP + (3 if quick else 10)
     seconds = [seconds_of(STATEMENTS[name]) for _ in range(calls)]
     return worker.outcome(seconds) | {"compile_s": None}
 

@@ -52,9 +52,8 @@ def _numpy(task: str, label: str) -> Contestant:
     return Contestant(label, _worker("peer_numpy", task))
 
 
-def _training_step(name: str, quick: bool) -> Job:
-    net = NETS[name]
-    title = f"a training step of {_sizes(name)}, batch {net.batch} (of {net.batches(quick)})"
+def _training_step(name: str) -> Job:
+    title = f"a training step of {_sizes(name)}, batch {NETS[name].batch}, float32"
     return Job(title, "s", (_ours(name), _torch(name)))
 
 
@@ -104,12 +103,14 @@ def jobs(quick: bool) -> list[Job]:
                 _ours("epoch"),
                 _torch("epoch"),
                 Contestant("JAX, optax, jit", _worker("peer_jax", "epoch"), ("jax", "optax")),
-                Contestant("Keras, JAX backend", _worker("peer_keras", "epoch"), ("keras", "jax")),
+                Contestant(
+                    "Keras, JAX backend", _worker("peer_keras", "epoch"), ("keras", "jax"), True
+                ),
                 Contestant("scikit-learn (Adam)", _worker("peer_sklearn", "epoch"), ("sklearn",)),
                 _numpy("products", "matrix products alone, NumPy"),
             ),
         ),
-        *(_training_step(name, quick) for name in ("narrow", "tiny", "wide")),
+        *(_training_step(name) for name in ("narrow", "tiny", "wide")),
         Job(
             "import, in a fresh process",
             "s",

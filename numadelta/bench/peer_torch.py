@@ -98,7 +98,8 @@ def train(name: str, quick: bool) -> dict[str, Any]:
         total = torch.zeros(())
         for rows in torch.randperm(len(samples)).split(net.batch):
             opt.zero_grad()
-            loss = loss_of(model(samples[rows]), targets[rows])
+            batch = samples.index_select(0, rows), targets.index_select(0, rows)
+            loss = loss_of(model(batch[0]), batch[1])
             loss.backward()
             opt.step()
             total += loss.detach()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,6 +19,7 @@ def describe_machine(threads: int) -> dict[str, Any]:
         "threads": threads,
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
+        "load": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
     }
 
 
@@ -40,6 +42,8 @@ def head(machine: dict[str, Any], quick: bool) -> str:
     ]
     if quick:
         lines.append("quick: few samples of smaller jobs, not for quoting")
+    if machine["load"] is not None and machine["load"] > 0.5:
+        lines.append(f"the machine is busy (load {machine['load']:.1f}): figures will be off")
     return "\n".join(lines)
 
 
@@ -91,7 +95,9 @@ def _digits(value: float) -> str:
 def foot(results: Sequence[Result], quick: bool) -> str:
     """Return the lines below the tables."""
     rows = [row for result in results for row in result.rows]
-    versions = dict.fromkeys(row.version for row in rows if row.version)
+    versions = dict.fromkeys(
+        name for row in rows if row.version for name in row.version.split(", ")
+    )
     caches = "with the caches as they were found" if quick else "with empty caches"
     rounds = "1 round" if quick else f"{ROUNDS} rounds"
     lines = [

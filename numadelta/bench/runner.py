@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import statistics
 import subprocess
 import sys
@@ -137,7 +138,7 @@ def _run(contestant: Contestant, row: Row, quick: bool, environ: dict[str, str])
         _take_answer(row, json.loads(_last_line(done.stdout)))
     except (ValueError, KeyError, TypeError):
         row.status = FAILED
-        row.error = _last_line(done.stderr) or f"exit status {done.returncode}, no result"
+        row.error = _reason(done.stderr) or f"exit status {done.returncode}, no result"
 
 
 def _take_answer(row: Row, answer: dict[str, Any]) -> None:
@@ -150,6 +151,12 @@ def _take_answer(row: Row, answer: dict[str, Any]) -> None:
 
 def _last_line(text: str) -> str:
     return next(iter(text.strip().splitlines()[::-1]), "")
+
+
+def _reason(stderr: str) -> str:
+    """Return the last line that names an exception (advice may follow it), else the last line."""
+    named = re.findall(r"^(?:\w+\.)*\w+(?:Error|Exception|Interrupt)\b.*", stderr, re.MULTILINE)
+    return named[-1] if named else _last_line(stderr)
 
 
 def _say(what: str) -> None:
