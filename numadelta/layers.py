@@ -182,7 +182,7 @@ def squared_error(batch, bias, targets, bias_grad):
         for j in range(batch.shape[1]):
             error = batch[i, j] + bias[j] - targets[i, j]
             # In float64, where the square of a large error does not overflow.
-            loss += float(error) * float(error)
+            loss += np.float64(error) * error
             batch[i, j] = factor * error
             bias_grad[j] += batch[i, j]
     return loss / batch.shape[1], 0.0

@@ -223,6 +223,12 @@ def test_losses_equal_their_formulas(name, dtype):
     np.testing.assert_allclose(bias_grad, derivative.sum(axis=0), rtol=0, atol=10 * eps)
 
 
+def test_the_square_of_a_large_float32_error_does_not_overflow():
+    batch, zeros = np.full((1, 2), 1e30, np.float32), np.zeros(2, np.float32)
+    loss, _ = layers.squared_error(batch, zeros, zeros[np.newaxis], zeros.copy())
+    assert loss == pytest.approx(1e60, rel=1e-6)
+
+
 @pytest.mark.parametrize("name", layers.LOSSES)
 def test_nan_reaches_loss_and_derivative(name):
     batch, y = np.array([[0.0, np.nan]]), {"cross_entropy": np.array([0])}

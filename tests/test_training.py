@@ -56,8 +56,9 @@ def test_a_step_is_adadelta_on_the_gradient_to_the_bit(loss):
 @every_loss
 @pytest.mark.parametrize("batch_size", [1, 4, ROWS])
 def test_epochs_are_a_plain_loop_over_seeded_permutations_to_the_bit(loss, dtype, batch_size):
-    net, X, y = net_and_data(loss, dtype=dtype, weight_decay=0.01, seed=3)
-    # The seed's generator draws the start, then one permutation an epoch.
+    options = {"initialization": "glorot", "weight_decay": 0.01, "seed": 3}
+    net, X, y = net_and_data(loss, dtype=dtype, **options)
+    # The seed's generator draws the start, here uniform, then one permutation an epoch.
     rng = np.random.default_rng(3)
     for weights in net.weights:
         rng.random(weights.shape)

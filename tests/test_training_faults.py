@@ -137,27 +137,49 @@ def test_sigint_at_any_moment_leaves_the_last_whole_step(python):
 # Failure
 
 
+@pytest.fixture
+def spoil(monkeypatch):
+    """Let a function have the fifth batch, its loss and gradient, before the step is taken."""
+
+    def with_function(change):
+        batches, backpropagate = [], training.Batches.backpropagate
+
+        def spoiled(self, rows):
+            loss, hits = backpropagate(self, rows)
+            batches.append(rows)
+            return (change(loss, self.grad) if len(batches) == 5 else loss), hits
+
+        monkeypatch.setattr(training.Batches, "backpropagate", spoiled)
+
+    return with_function
+
+
 @pytest.mark.parametrize("bad", [np.nan, np.inf, 1e30])
-def test_an_unusable_gradient_names_epoch_and_batch_and_leaves_the_last_whole_step(
-    monkeypatch, bad
-):
+def test_an_unusable_gradient_names_epoch_and_batch_and_leaves_the_last_whole_step(spoil, bad):
+    def change(loss, grad):
+        grad[7] = bad
+        return loss
+
     net, X, y = net_and_data()
-    backpropagate, calls = training.Batches.backpropagate, []
-
-    def spoil(batches, rows):
-        result = backpropagate(batches, rows)
-        calls.append(rows)
-        if len(calls) == 5:
-            batches.grad[7] = bad
-        return result
-
-    with monkeypatch.context() as patch:
-        patch.setattr(training.Batches, "backpropagate", spoil)
-        with pytest.raises(ValueError, match=r"epoch 2, batch 2: grads\[7\] is .* must be finite"):
-            fit(net, X, y)
-    same_bits(net, after_steps(4))
+    last = after_steps(4)
+    spoil(change)
+    with pytest.raises(ValueError, match=r"epoch 2, batch 2: grads\[7\] is .* must be finite"):
+        fit(net, X, y)
+    same_bits(net, last)
     assert net.optimizer.skipped == 0
     fit(net, X, y)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_so_does_a_loss_that_is_not_finite_even_if_its_gradient_is(spoil, bad):
+    net, X, y = net_and_data()
+    last = after_steps(4)
+    spoil(lambda loss, grad: bad)
+    with pytest.raises(
+        ValueError, match=f"epoch 2, batch 2: the loss must be finite, but is {bad}"
+    ):
+        fit(net, X, y)
+    same_bits(net, last)
 
 
 @pytest.mark.parametrize("loss", ["cross_entropy", "binary_cross_entropy", "squared_error"])

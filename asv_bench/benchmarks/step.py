@@ -6,7 +6,7 @@ import zlib
 from functools import cache
 
 import numpy as np
-from numba import float32, float64, njit, types
+from numba import float32, float64, jit, njit, types
 
 import numadelta as nd
 from numadelta import kernels, threads
@@ -150,7 +150,7 @@ def machine_code(dtype):
     the disk cache has none to show."""
     scalar = {"float32": float32, "float64": float64}[dtype]
     array = scalar[::1]
-    loop = njit(error_model="numpy")(kernels.step.py_func)
+    loop = jit(**kernels.step.targetoptions)(kernels.step.py_func)
     loop.compile((array,) * 4 + (types.float64,) * 4 + (types.boolean,))
     (signature,) = loop.signatures
     return loop.inspect_asm(signature), loop.inspect_llvm(signature)

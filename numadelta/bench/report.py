@@ -43,7 +43,7 @@ def head(machine: dict[str, Any], quick: bool) -> str:
     if quick:
         lines.append("quick: few samples of smaller jobs, not for quoting")
     if machine["load"] is not None and machine["load"] > 0.5:
-        lines.append(f"the machine is busy (load {machine['load']:.1f}): figures will be off")
+        lines.append(f"the machine is busy (load {machine['load']:.1f}): figures may be off")
     return "\n".join(lines)
 
 

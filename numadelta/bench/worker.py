@@ -63,7 +63,7 @@ def timed(call: Callable[[], Any]) -> float:
 def measure(call: Callable[[], Any], quick: bool, parts: int = 1) -> dict[str, Any]:
     """Time calls for a while; each must return only when its work is done."""
     seconds = [timed(call) for _ in range(WARM_UP)]
-    deadline = time.perf_counter() + (0.3 if quick else 3.0)
+    deadline = time.perf_counter() + (0.3 if quick else 2.0)
     while len(seconds) < WARM_UP + 5 or time.perf_counter() < deadline:
         seconds.append(timed(call))
     return outcome(seconds, parts)
