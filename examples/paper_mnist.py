@@ -24,7 +24,7 @@ def load(rows: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     (x_train, y_train), (x_test, y_test) = nd.datasets.load_mnist()
     mean, deviation = x_train.mean(), x_train.std()
     x_train, x_test = (
-        ((x.reshape(len(x), -1) - mean) / deviation).astype(np.float32)
+        (x.reshape(len(x), -1).astype(np.float32) - np.float32(mean)) / np.float32(deviation)
         for x in (x_train[:rows], x_test)
     )
     return x_train, y_train[:rows], x_test, y_test

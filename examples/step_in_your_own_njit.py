@@ -19,7 +19,7 @@ RHO, EPS = 0.95, 1e-6
 TINY = np.finfo(np.float64).tiny
 
 
-@njit
+@njit(error_model="numpy")
 def train_sparse_logistic(indices, labels, weights, square_avg, acc_delta):
     """Go once over samples that are sets of active features; return the mean loss."""
     loss = 0.0
@@ -37,7 +37,7 @@ def train_sparse_logistic(indices, labels, weights, square_avg, acc_delta):
     return loss / len(labels)
 
 
-@njit
+@njit(error_model="numpy")
 def minimize_quadratic(x, scale, iterations):
     """Minimise ``sum(scale * x**2)`` in place, with no Python between the iterations."""
     square_avg, acc_delta, grad = np.zeros_like(x), np.zeros_like(x), np.empty_like(x)

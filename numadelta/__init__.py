@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from numadelta import datasets, kernels
+    from numadelta import checkpoint, datasets, kernels, plotting
     from numadelta.arrays import pack
     from numadelta.minimizer import adadelta, minimize
     from numadelta.mlp import MLP
@@ -26,11 +26,13 @@ __all__ = [
     "History",
     "adadelta",
     "adadelta_step",
+    "checkpoint",
     "datasets",
     "get_num_threads",
     "kernels",
     "minimize",
     "pack",
+    "plotting",
     "set_num_threads",
 ]
 

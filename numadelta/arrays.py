@@ -78,6 +78,8 @@ def flat_grads(grads: ArrayLike, params: NDArray[Any], name: str = "grads") -> N
     dtype narrower than that of `params` cost a copy.  A wider dtype is refused, because rounding
     it is a decision for the caller.
     """
+    if isinstance(grads, np.generic):  # what arithmetic makes of a 0-d array
+        grads = np.asarray(grads)
     if isinstance(grads, (list, tuple)):
         try:
             grads = np.asarray(grads)
@@ -117,21 +119,27 @@ def check_like(name: str, array: NDArray[Any], params: NDArray[Any]) -> None:
         )
 
 
+def entry(array: NDArray[Any], flat_index: int) -> tuple[str, Any]:
+    """Return an index as the user would write it, and the value there."""
+    index = np.unravel_index(flat_index, array.shape)
+    return ", ".join(str(int(i)) for i in index), array[index]
+
+
 def check_finite(name: str, array: NDArray[Any]) -> None:
     """Refuse NaN and infinity, naming the first bad entry."""
     finite = np.isfinite(array)
     if not finite.all():
-        index = int(np.argmin(finite))
-        raise ValueError(f"{name} must be finite, but {name}[{index}] is {array[index]}")
+        index, value = entry(array, int(np.argmin(finite)))
+        raise ValueError(f"{name} must be finite, but {name}[{index}] is {value}")
 
 
 def check_averages(name: str, array: NDArray[Any]) -> None:
     """Refuse what cannot be a running average of squares."""
     check_finite(name, array)
     if array.size and array.min() < 0:
-        index = int(np.argmax(array < 0))
+        index, value = entry(array, int(np.argmax(array < 0)))
         raise ValueError(
-            f"{name} averages squares and cannot be negative, but {name}[{index}] is {array[index]}"
+            f"{name} averages squares and cannot be negative, but {name}[{index}] is {value}"
         )
 
 
@@ -184,7 +192,7 @@ def check_count(name: str, value: object) -> int:
     """Return a whole number that is not negative."""
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Integral):
         raise TypeError(f"{name} must be an integer, but is {value!r}")
-    if value < 0:
+    if int(value) < 0:
         raise ValueError(f"{name} must not be negative, but is {value}")
     return int(value)
 
@@ -244,8 +252,13 @@ def pack(
     if isinstance(arrays, np.ndarray) or not isinstance(arrays, Sequence):
         raise TypeError(f"arrays must be a list of arrays, but is a {type(arrays).__name__}")
     parts = [np.asarray(array) for array in arrays]
-    for k, array in enumerate(arrays):
+    for k, (array, part) in enumerate(zip(arrays, parts, strict=True)):
         refuse_masked(f"arrays[{k}]", array)
+        if part.dtype.kind not in "fiu":
+            raise TypeError(
+                f"arrays[{k}] has dtype {part.dtype}, but real numbers are needed; of complex "
+                "numbers pass the real view, array.view(array.real.dtype)"
+            )
     if dtype is None:
         dtype = np.result_type(*parts) if parts else np.float64
         if np.dtype(dtype).kind in "iu":

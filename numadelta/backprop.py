@@ -25,8 +25,8 @@ class Network(NamedTuple):
 class Views(NamedTuple):
     """The layers of a flat array: ``weights[k]`` is (n_in, n_out), ``biases[k]`` is (n_out,)."""
 
-    weights: list[NDArray[Any]]
-    biases: list[NDArray[Any]]
+    weights: tuple[NDArray[Any], ...]
+    biases: tuple[NDArray[Any], ...]
 
 
 def parameter_count(sizes: tuple[int, ...]) -> int:
@@ -42,7 +42,7 @@ def layer_views(flat: NDArray[Any], sizes: tuple[int, ...]) -> Views:
         weights.append(flat[start:middle].reshape(n_in, n_out))
         biases.append(flat[middle:stop])
         start = stop
-    return Views(weights, biases)
+    return Views(tuple(weights), tuple(biases))
 
 
 class Workspace:
@@ -92,7 +92,13 @@ class Workspace:
         np.matmul(inputs.T, delta, out=grads.weights[0])
         if self.network.weight_decay:
             for weights, grad in zip(views.weights, grads.weights, strict=True):
-                loss += layers.add_penalty(
+                layers.add_penalty_grad(
                     weights.reshape(-1), grad.reshape(-1), self.network.weight_decay
                 )
+            loss += penalty(views, self.network.weight_decay)
         return loss, hits
+
+
+def penalty(views: Views, weight_decay: float) -> float:
+    """Return the L2 penalty of all weights."""
+    return sum(layers.penalty(weights.reshape(-1), weight_decay) for weights in views.weights)

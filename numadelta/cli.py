@@ -23,7 +23,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     try:
         return arguments.command(arguments)
-    except (ValueError, TypeError, OSError, ImportError) as error:
+    except (ValueError, OSError, ImportError) as error:
         print(f"numadelta: {error}", file=sys.stderr)
         return 1
 
@@ -37,7 +37,6 @@ def _parser() -> argparse.ArgumentParser:
         "train",
         help="train a network on handwritten digits",
         description="Train a multi-layer perceptron on MNIST with ADADELTA and test it.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     train.set_defaults(command=_train)
     train.add_argument(
@@ -47,16 +46,30 @@ def _parser() -> argparse.ArgumentParser:
         "MNIST cannot be had)",
     )
     train.add_argument("--data-dir", type=Path, help="folder with the MNIST files")
-    train.add_argument("--hidden", type=_positive, nargs="*", default=[512], metavar="UNITS")
-    train.add_argument("--activation", choices=("relu", "tanh", "logistic"), default="relu")
+    train.add_argument(
+        "--hidden",
+        type=_positive,
+        nargs="*",
+        default=[512],
+        metavar="UNITS",
+        help="units of each hidden layer (default: 512)",
+    )
+    train.add_argument(
+        "--activation",
+        choices=("relu", "tanh", "logistic"),
+        default="relu",
+        help="of the hidden layers (default: relu)",
+    )
     train.add_argument("--epochs", type=_positive, help="default: 10 for MNIST, 40 for the digits")
     train.add_argument(
         "--batch-size", type=_positive, help="default: 128 for MNIST, 32 for the digits"
     )
-    train.add_argument("--lr", type=float, default=1.0)
-    train.add_argument("--rho", type=float, default=0.95)
-    train.add_argument("--eps", type=float, default=1e-6)
-    train.add_argument("--seed", type=int, default=0)
+    train.add_argument("--lr", type=float, default=1.0, help="factor of each step (default: 1)")
+    train.add_argument("--rho", type=float, default=0.95, help="decay rate (default: 0.95)")
+    train.add_argument("--eps", type=float, default=1e-6, help="constant (default: 1e-6)")
+    train.add_argument(
+        "--seed", type=int, default=0, help="of initialisation and shuffling (default: 0)"
+    )
     train.add_argument("--plot", type=Path, metavar="PNG", help="write the learning curves here")
     train.add_argument("--save", type=Path, metavar="FILE", help="write the trained network here")
     train.add_argument("--quiet", action="store_true", help="print the result only")
@@ -166,7 +179,7 @@ def _load(dataset: str | None, data_dir: Path | None) -> tuple[str, Any, Any]:
 
 
 def _scaled(images: Any, labels: Any) -> tuple[Any, Any]:
-    return (images.reshape(len(images), -1) / 255).astype("float32"), labels
+    return images.reshape(len(images), -1).astype("float32") / 255, labels
 
 
 def _bench(arguments: argparse.Namespace) -> int:

@@ -19,10 +19,16 @@ class CpuState:
     """
 
     def __init__(
-        self, params: Any, square_avg: Any | None = None, acc_delta: Any | None = None
+        self,
+        params: Any,
+        square_avg: Any | None = None,
+        acc_delta: Any | None = None,
+        check_values: bool = True,
     ) -> None:
         self.params = arrays.flat_in_place("params", params)
-        arrays.check_finite("params", self.params)
+        self._check_values = check_values
+        if check_values:
+            arrays.check_finite("params", self.params.reshape(params.shape))
         self.shape = params.shape
         self.dtype = self.params.dtype
         self.square_avg = self._average("square_avg", square_avg)
@@ -38,7 +44,8 @@ class CpuState:
             return np.zeros_like(self.params)
         flat = arrays.flat_in_place(name, array)
         arrays.check_like(name, array, self.params.reshape(self.shape))
-        arrays.check_averages(name, flat)
+        if self._check_values:
+            arrays.check_averages(name, array)
         return flat
 
     def check_grads(self, grads: Any) -> NDArray[Any]:
@@ -74,16 +81,16 @@ class CpuState:
         state = (self.params, grads, self.square_avg, self.acc_delta)
         if not threads.use_threads(grads.size):
             return int(kernels.checked_step(*state, self.steps, check, *hyperparameters))
-        bad = self._first_unusable(grads, *hyperparameters[3:]) if check else -1
+        bad = self._first_unusable(grads, *hyperparameters[2:]) if check else -1
         if bad < 0:
             threads.on_slices(
                 lambda part: self._step_part(part, state, hyperparameters), grads.size
             )
         return bad
 
-    def _first_unusable(self, grads: NDArray[Any], weight_decay: float, maximize: bool) -> int:
+    def _first_unusable(self, grads: NDArray[Any], *hyperparameters: Any) -> int:
         def search(part: slice) -> int:
-            bad = kernels.first_unusable(self.params[part], grads[part], weight_decay, maximize)
+            bad = kernels.first_unusable(self.params[part], grads[part], *hyperparameters)
             return -1 if bad < 0 else part.start + bad
 
         found = [bad for bad in threads.on_slices(search, grads.size) if bad >= 0]

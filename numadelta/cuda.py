@@ -16,7 +16,13 @@ from numba import config, cuda
 from numpy.typing import NDArray
 
 from numadelta import arrays
-from numadelta.kernels import LARGEST, adadelta_rule, coupled_grad, effective_rate, usable
+from numadelta.kernels import (
+    adadelta_rule,
+    coupled_grad,
+    effective_rate,
+    largest_usable,
+    usable,
+)
 
 SIMULATED = bool(getattr(config, "ENABLE_CUDASIM"))  # noqa: B009 (Numba sets it at run time)
 
@@ -176,7 +182,11 @@ class CudaState:
     """The same as `numadelta.cpu.CpuState`, for arrays on a GPU."""
 
     def __init__(
-        self, params: Any, square_avg: Any | None = None, acc_delta: Any | None = None
+        self,
+        params: Any,
+        square_avg: Any | None = None,
+        acc_delta: Any | None = None,
+        check_values: bool = True,
     ) -> None:
         _interface("params", params)  # a CPU tensor is refused as such, also where there is no GPU
         require_gpu()
@@ -184,11 +194,17 @@ class CudaState:
         self.dtype = np.dtype(self.params.dtype)
         self._stream = stream_of(stream)
         self._device = _device_of(params)
+        if not SIMULATED and self._device not in (None, cuda.get_current_device().id):
+            raise ValueError(
+                f"params is on GPU {self._device}, but Numba's current one is "
+                f"{cuda.get_current_device().id}; call numba.cuda.select_device({self._device})"
+            )
         # Whoever made the arrays owns their memory: keep them alive as long as the views.
         self._owners = (params, square_avg, acc_delta)
         self._bad = cuda.device_array(1, np.int64)
-        if self._search(self.params, self.params, float(np.finfo(self.dtype).max), 0.0) >= 0:
-            arrays.check_finite("params", self._copy(self.params))
+        self._check_values = check_values
+        if check_values and not self._all_finite(self.params):
+            arrays.check_finite("params", self._copy(self.params).reshape(self.shape))
         self.square_avg = self._average("square_avg", square_avg)
         self.acc_delta = self._average("acc_delta", acc_delta)
         self._check_no_overlap("square_avg", self.square_avg, ("params",))
@@ -200,7 +216,8 @@ class CudaState:
             return cuda.to_device(np.zeros(self.params.size, self.dtype))
         flat, shape, _ = _flat(name, array, writeable=True)
         self._check_like(name, array, flat, shape)
-        arrays.check_averages(name, self._copy(flat))
+        if self._check_values:
+            arrays.check_averages(name, self._copy(flat).reshape(shape))
         return flat
 
     def _check_like(self, name: str, array: Any, flat: Any, shape: tuple[int, ...]) -> None:
@@ -254,7 +271,8 @@ class CudaState:
         size = grads.size
         if size:
             real = self.dtype.type
-            limit = LARGEST * math.sqrt(float(np.finfo(self.dtype).max))
+            info = np.finfo(self.dtype)
+            limit = largest_usable(eps, float(info.max), float(info.tiny))
             sign = -1.0 if maximize else 1.0
             self._start_search(self.params, grads, limit, sign, weight_decay, check)
             _step[(*self._blocks(), self._stream)](
@@ -269,7 +287,7 @@ class CudaState:
                 real(1.0 - rho),
                 real(eps),
                 real(weight_decay),
-                np.finfo(self.dtype).tiny,
+                info.tiny,
             )
             if check and (bad := self._found()) < size:
                 return bad
@@ -295,12 +313,10 @@ class CudaState:
     def _found(self) -> int:
         return int(self._bad.copy_to_host(stream=self._stream)[0])
 
-    def _search(self, params: Any, grads: Any, limit: float, weight_decay: float) -> int:
-        if not grads.size:
-            return -1
-        self._start_search(params, grads, limit, 1.0, weight_decay)
-        bad = self._found()
-        return bad if bad < grads.size else -1
+    def _all_finite(self, flat: Any) -> bool:
+        if flat.size:
+            self._start_search(flat, flat, float(np.finfo(self.dtype).max), 1.0, 0.0)
+        return not flat.size or self._found() >= flat.size
 
     def effective_lr(self, eps: float) -> Any:
         """Return a new Numba device array of the shape of the parameters with eta of each."""

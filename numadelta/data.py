@@ -10,83 +10,74 @@ from numpy.typing import ArrayLike, NDArray
 from numadelta import arrays
 
 
-def check_samples(
-    X: ArrayLike, features: int, dtype: np.dtype[Any], name: str = "X"
-) -> NDArray[Any]:
+def check_samples(X: ArrayLike, features: int, dtype: np.dtype[Any]) -> NDArray[Any]:
     """Return a C-contiguous matrix of finite numbers, one sample a row."""
-    given = _array(X, name)
+    given = _array(X, "X")
     if given.dtype.kind not in "fiu" or given.dtype in (np.float16, np.longdouble):
-        raise TypeError(
-            f"{name} has dtype {given.dtype}, but float32, float64 or integers are needed"
-        )
+        raise TypeError(f"X has dtype {given.dtype}, but float32, float64 or integers are needed")
     if given.ndim != 2:
         raise ValueError(
-            f"{name} has shape {given.shape}, but (n_samples, {features}) is needed; "
-            f"{name}.reshape(len({name}), -1) flattens images"
+            f"X has shape {given.shape}, but (n_samples, {features}) is needed; "
+            f"X.reshape(len(X), -1) flattens images"
         )
     if given.shape[1] != features:
-        raise ValueError(
-            f"{name} has {given.shape[1]} features, but the network has {features} inputs"
-        )
+        raise ValueError(f"X has {given.shape[1]} features, but the network has {features} inputs")
     if not len(given):
-        raise ValueError(f"{name} has no samples, but at least 1 sample is needed")
-    return _finite(given, dtype, name)
+        raise ValueError("X has no samples, but at least 1 sample is needed")
+    return _finite(given, dtype, "X")
 
 
-def check_labels(y: ArrayLike, rows: int, classes: int, name: str = "y") -> NDArray[np.int64]:
+def check_labels(y: ArrayLike, rows: int, classes: int) -> NDArray[np.int64]:
     """Return class numbers as int64."""
-    labels = _column(y, rows, name)
+    labels = _column(y, rows)
     if labels.dtype.kind not in "iub":
         raise TypeError(
-            f"{name} has dtype {labels.dtype}, but class numbers from 0 to {classes - 1} are "
-            f"needed; np.unique({name}, return_inverse=True) numbers other labels"
+            f"y has dtype {labels.dtype}, but class numbers from 0 to {classes - 1} are "
+            f"needed; np.unique(y, return_inverse=True) numbers other labels"
         )
     if labels.ndim != 1:
         one_hot = labels.shape[1:] == (classes,)
-        remedy = f"{name}.argmax(axis=1)" if one_hot else f"{name}.ravel()"
+        remedy = "y.argmax(axis=1)" if one_hot else "y.ravel()"
         raise ValueError(
-            f"{name} has shape {labels.shape}, but one class number a sample is needed, "
+            f"y has shape {labels.shape}, but one class number a sample is needed, "
             f"({rows},); try {remedy}"
         )
     bad = (labels < 0) | (labels >= classes)
     if bad.any():
         index = int(np.argmax(bad))
         raise ValueError(
-            f"{name}[{index}] is {labels[index]}, but the network has the classes 0 to "
-            f"{classes - 1}"
+            f"y[{index}] is {labels[index]}, but the network has the classes 0 to {classes - 1}"
         )
     return labels.astype(np.int64)
 
 
-def check_targets(
-    y: ArrayLike, rows: int, outputs: int, dtype: np.dtype[Any], name: str = "y"
-) -> NDArray[Any]:
+def check_targets(y: ArrayLike, rows: int, outputs: int, dtype: np.dtype[Any]) -> NDArray[Any]:
     """Return finite targets as a matrix, one sample a row."""
-    given = _column(y, rows, name)
+    given = _column(y, rows)
     if given.dtype.kind not in "fiub":
-        raise TypeError(f"{name} has dtype {given.dtype}, but real numbers are needed")
+        raise TypeError(f"y has dtype {given.dtype}, but real numbers are needed")
     matrix_shape = (rows, 1) if given.ndim == 1 else given.shape
     if matrix_shape != (rows, outputs):
         raise ValueError(
-            f"{name} has shape {given.shape}, but the network has {outputs} outputs: "
+            f"y has shape {given.shape}, but the network has {outputs} outputs: "
             f"({rows}, {outputs}) is needed"
         )
-    return _finite(given, dtype, name).reshape(rows, outputs)
+    return _finite(given, dtype, "y").reshape(rows, outputs)
 
 
-def check_probabilities(targets: NDArray[Any], name: str = "y") -> None:
+def check_probabilities(targets: NDArray[Any]) -> None:
     """Refuse what is not between 0 and 1."""
     if not ((targets >= 0) & (targets <= 1)).all():
         raise ValueError(
-            f"{name} must be from 0 to 1 for binary_cross_entropy, but reaches from "
+            f"y must be from 0 to 1 for binary_cross_entropy, but reaches from "
             f"{targets.min()} to {targets.max()}"
         )
 
 
-def _column(y: ArrayLike, rows: int, name: str) -> NDArray[Any]:
-    array = _array(y, name)
+def _column(y: ArrayLike, rows: int) -> NDArray[Any]:
+    array = _array(y, "y")
     if array.ndim == 0 or len(array) != rows:
-        raise ValueError(f"{name} has shape {array.shape}, but X has {rows} samples")
+        raise ValueError(f"y has shape {array.shape}, but X has {rows} samples")
     return array
 
 

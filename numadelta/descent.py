@@ -44,6 +44,14 @@ def _stationary(x, gradient, lower, upper, gtol):
     return True
 
 
+def _without(fixed: NDArray[Any], gradient: NDArray[Any]) -> NDArray[Any]:
+    if not fixed.size:
+        return gradient
+    gradient = gradient.copy()
+    gradient[fixed] = 0
+    return gradient
+
+
 def descend(
     objective: Objective,
     x: NDArray[Any],
@@ -63,6 +71,8 @@ def descend(
     # The gradient of the best point keeps its buffer, and the next one is written to `spare`.
     gradient, spare = np.full_like(x, np.nan), np.empty_like(x)
     step = CpuState(x).step
+    # Fixed coordinates take no step, however large their gradient.
+    fixed = np.flatnonzero(lower == upper)
     hyperparameters = *rates, 0.0, False  # no weight decay, no ascent
     rounding = _ROUNDINGS * float(np.finfo(x.dtype).eps)
     nit, end = 0, None
@@ -82,7 +92,7 @@ def descend(
             end = _MAXITER
         elif objective.nfev + objective.cost > maxfev:
             end = _MAXFEV
-        elif step(gradient, True, *hyperparameters) >= 0:
+        elif step(_without(fixed, gradient), True, *hyperparameters) >= 0:
             end = _NONFINITE
         else:
             if lower.size:

@@ -9,7 +9,9 @@ Nothing here checks its arguments: a wrong length reads and writes out of bounds
 doors are `numadelta.Adadelta` and `numadelta.adadelta_step`.
 
 Rules and cached loops share this one file on purpose: Numba's disk cache notices a change of
-the file that holds the cached function, and of no other.
+the file that holds the cached function, and of no other.  For the same reason, do not put
+``cache=True`` on code of yours that calls them: it would keep the old arithmetic after an upgrade.
+Give it ``error_model="numpy"``, which lets the divisions of a loop vectorise.
 """
 
 from __future__ import annotations
@@ -55,15 +57,12 @@ def loop(function):
     return compiled
 
 
-# A usable gradient is at most this times the root of the largest number of its dtype: shaved, so
-# that rounding the limit cannot let a square overflow.
-LARGEST = 1 - 1e-6
-
-
 @rule
 def coupled_grad(param, grad, sign, weight_decay):
     """Return the gradient that enters the step: ascent flips it first, then L2 is added."""
-    return sign * grad + weight_decay * param
+    grad = sign * grad
+    # Without decay the parameter stays out: zero times infinity would be NaN.
+    return grad + weight_decay * param if weight_decay != 0 else grad
 
 
 @rule
@@ -125,8 +124,20 @@ def adadelta_rule(param, grad, square_avg, acc_delta, lr, rho, decay, eps, tiny)
 
 @rule
 def usable(grad, limit):
-    """Tell whether a gradient is finite and its square will be, too (False for NaN)."""
+    """Tell whether a gradient is finite and no larger than a limit (False for NaN)."""
     return abs(grad) <= limit
+
+
+@rule
+def largest_usable(eps, largest, tiny):
+    """Return the largest gradient that a step takes in without harm, given in float64 numbers.
+
+    The square of a larger one overflows, or makes ``eps / square`` subnormal, so that the step
+    loses its accuracy or becomes zero: either would freeze the element in silence.  `largest` and
+    `tiny` are the largest and the smallest normal number of the dtype.
+    """
+    # Shaved, so that rounding the limit to the dtype cannot let a square overflow.
+    return min(math.sqrt(largest) * (1 - 1e-6), math.sqrt(eps) / math.sqrt(tiny))
 
 
 @loop
@@ -169,16 +180,17 @@ def step(params, grads, square_avg, acc_delta, lr, rho, eps, weight_decay, maxim
 
 
 @loop
-def first_unusable(params, grads, weight_decay, maximize):
+def first_unusable(params, grads, eps, weight_decay, maximize):
     """Return the index of the first gradient that no step should see, or -1.
 
-    Unusable is NaN, infinity and what is so large that its square overflows, which would freeze
-    the element for ever.  With weight decay it is the coupled gradient that must be usable.
+    Unusable is NaN, infinity and what exceeds `largest_usable`.  With weight decay it is the
+    coupled gradient that must be usable.
     """
     real = params.dtype.type
     sign = real(-1.0) if maximize else real(1.0)
     weight_decay = real(weight_decay)
-    limit = real(LARGEST * math.sqrt(np.finfo(params.dtype).max))
+    info = np.finfo(params.dtype)
+    limit = real(largest_usable(eps, np.float64(info.max), np.float64(info.tiny)))
     coupled = weight_decay != 0
     # No early exit: that is what lets the pass vectorise (0.09 against 0.3 ns per element).
     all_usable = True
@@ -207,7 +219,7 @@ def checked_step(
     much as the work, and the count (``steps[0]``) is kept here so that no Ctrl-C can fall between
     a step and its count.
     """
-    bad = first_unusable(params, grads, weight_decay, maximize) if check else -1
+    bad = first_unusable(params, grads, eps, weight_decay, maximize) if check else -1
     if bad < 0:
         step(params, grads, square_avg, acc_delta, lr, rho, eps, weight_decay, maximize)
         steps[0] += 1

@@ -76,7 +76,8 @@ def activate(batch, bias, activation):
     if activation == TANH:
         np.tanh(batch, out=batch)
     elif activation == LOGISTIC:
-        # logistic(z) = (1 + tanh(z / 2)) / 2
+        # logistic(z) = (1 + tanh(z / 2)) / 2, close enough for a hidden layer; as a probability it
+        # would be zero too soon, see logistic_outputs.
         half = batch.dtype.type(0.5)
         np.multiply(batch, half, out=batch)
         np.tanh(batch, out=batch)
@@ -95,23 +96,36 @@ def backward(delta, out, bias_grad, activation):
             bias_grad[j] += delta[i, j]
 
 
+@rule
+def softmax_row(row, bias):
+    """Add the bias to a row and turn it into probabilities; return log(sum(exp(row)))."""
+    largest = row[0] + bias[0]
+    for j in range(row.size):
+        row[j] += bias[j]
+        largest = max(largest, row[j])
+    total = largest - largest
+    for j in range(row.size):
+        row[j] = math.exp(row[j] - largest)
+        total += row[j]
+    for j in range(row.size):
+        row[j] /= total
+    return largest + math.log(total)
+
+
 @loop
 def softmax(batch, bias):
     """Add the bias to every row and turn it into probabilities, in place."""
-    zero = batch.dtype.type(0)
     for i in range(batch.shape[0]):
-        largest = batch[i, 0] + bias[0]
+        softmax_row(batch[i], bias)
+
+
+@loop
+def logistic_outputs(batch, bias):
+    """Add the bias to every row and turn it into probabilities, each for itself, in place."""
+    one = batch.dtype.type(1)
+    for i in range(batch.shape[0]):
         for j in range(batch.shape[1]):
-            batch[i, j] += bias[j]
-            # Not max(): NaN must win, so that it reaches the loss.
-            if not batch[i, j] <= largest:
-                largest = batch[i, j]
-        total = zero
-        for j in range(batch.shape[1]):
-            batch[i, j] = math.exp(batch[i, j] - largest)
-            total += batch[i, j]
-        for j in range(batch.shape[1]):
-            batch[i, j] /= total
+            batch[i, j] = logistic(batch[i, j] + bias[j], one)
 
 
 @loop
@@ -123,20 +137,19 @@ def cross_entropy(batch, bias, labels, bias_grad):
     """
     real = batch.dtype.type
     rows = real(batch.shape[0])
-    softmax(batch, bias)
     bias_grad[:] = real(0)
     tiny = np.finfo(batch.dtype).tiny
     loss, hits = 0.0, 0
     for i in range(batch.shape[0]):
         label = labels[i]
+        at_label = batch[i, label] + bias[label]
+        # From the sums, because the probability may have underflowed.
+        loss += softmax_row(batch[i], bias) - at_label
         best = 0
         for j in range(batch.shape[1]):
             if batch[i, j] > batch[i, best]:
                 best = j
         hits += best == label
-        # A probability that underflowed must not make the loss infinite.
-        likelihood = batch[i, label]
-        loss -= math.log(tiny if likelihood < tiny else likelihood)
         batch[i, label] -= real(1)
         for j in range(batch.shape[1]):
             # Flushed: products with subnormal numbers would slow down the backward pass.
@@ -189,14 +202,20 @@ def squared_error(batch, bias, targets, bias_grad):
 
 
 @loop
-def add_penalty(weights, grads, weight_decay):
-    """Add the gradient of ``weight_decay / 2 * sum(weights**2)`` and return that penalty."""
-    factor = weights.dtype.type(weight_decay)
+def penalty(weights, weight_decay):
+    """Return ``weight_decay / 2 * sum(weights**2)``, added up in float64."""
     total = 0.0
     for i in range(weights.size):
-        total += weights[i] * weights[i]
-        grads[i] += factor * weights[i]
+        total += np.float64(weights[i]) * weights[i]
     return weight_decay / 2 * total
+
+
+@loop
+def add_penalty_grad(weights, grads, weight_decay):
+    """Add the gradient of `penalty` to `grads`."""
+    factor = weights.dtype.type(weight_decay)
+    for i in range(weights.size):
+        grads[i] += factor * weights[i]
 
 
 LOSSES = {

@@ -17,9 +17,9 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import OptimizeResult, OptimizeWarning
 
 from numadelta import arrays
+from numadelta.bounds import as_arrays
 from numadelta.descent import descend
 from numadelta.differences import SCHEMES, Differences
-from numadelta.limits import as_arrays
 from numadelta.objective import Objective
 
 # What a first-order method needs does not grow with the number of variables, hence no 200 * n.
@@ -140,6 +140,10 @@ def minimize(
     x = _start(x0)
     settings = _Settings(x.dtype, **given)
     lower, upper = as_arrays(bounds, x)
+    if lower.size and not ((lower <= x) & (x <= upper)).all():
+        message = "Initial guess is not within the specified bounds and was clipped."
+        warnings.warn(message, RuntimeWarning, stacklevel=2)
+        x = np.clip(x, lower, upper)
     if not callable(fun):
         raise TypeError(f"fun must be callable, but is a {type(fun).__name__}")
     jac, differences = _derivative(jac, x, lower, upper, settings.finite_diff_rel_step)

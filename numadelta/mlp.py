@@ -11,7 +11,14 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from numadelta import arrays, checkpoint, data, layers, training
-from numadelta.backprop import Network, Views, Workspace, layer_views, parameter_count
+from numadelta.backprop import (
+    Network,
+    Views,
+    Workspace,
+    layer_views,
+    parameter_count,
+    penalty,
+)
 from numadelta.optimizer import Adadelta
 
 INITIALIZATIONS = ("auto", "he", "glorot")
@@ -55,8 +62,8 @@ class MLP:
     Attributes
     ----------
     theta : ndarray, shape (n_parameters,)
-        All parameters.  Assign to its elements (``net.theta[:] = ...``), not to the name.
-    weights, biases : list of ndarray
+        All parameters.  Assigning to it copies the values, after checking them.
+    weights, biases : tuple of ndarray
         Views of `theta`: ``weights[k]`` has shape ``(layer_sizes[k], layer_sizes[k + 1])``,
         ``biases[k]`` has shape ``(layer_sizes[k + 1],)``.
     optimizer : Adadelta or None
@@ -116,7 +123,7 @@ class MLP:
         self.weight_decay = arrays.check_hyperparameter("weight_decay", weight_decay, self.dtype)
         self.initialization = arrays.check_choice("initialization", initialization, INITIALIZATIONS)
         self.seed = arrays.check_count("seed", seed)
-        self.optimizer: Adadelta | None = None
+        self._optimizer: Adadelta | None = None
         self._rng = np.random.default_rng(self.seed)
         self._theta = np.zeros(parameter_count(sizes), self.dtype)
         self._initialize()
@@ -138,13 +145,34 @@ class MLP:
         """All parameters, flat."""
         return self._theta
 
+    @theta.setter
+    def theta(self, values: ArrayLike) -> None:
+        values = self._check_theta(values)
+        arrays.check_finite("theta", values)
+        self._theta[:] = values
+
+    def _check_theta(self, theta: ArrayLike) -> NDArray[Any]:
+        given = np.asarray(theta)
+        if given.dtype.kind not in "fiu":
+            raise TypeError(f"theta has dtype {given.dtype}, but real numbers are needed")
+        if given.shape != self._theta.shape:
+            raise ValueError(
+                f"theta has shape {given.shape}, but the network has {self._theta.size} parameters"
+            )
+        return np.ascontiguousarray(given, self.dtype)
+
     @property
-    def weights(self) -> list[NDArray[Any]]:
+    def optimizer(self) -> Adadelta | None:
+        """The optimiser over `theta`, from the first `fit` on."""
+        return self._optimizer
+
+    @property
+    def weights(self) -> tuple[NDArray[Any], ...]:
         """Views of `theta`: the weight matrix of each layer."""
         return self._views().weights
 
     @property
-    def biases(self) -> list[NDArray[Any]]:
+    def biases(self) -> tuple[NDArray[Any], ...]:
         """Views of `theta`: the bias of each layer."""
         return self._views().biases
 
@@ -192,11 +220,7 @@ class MLP:
         >>> grad.shape == net.theta.shape
         True
         """
-        theta = np.ascontiguousarray(theta, self.dtype)
-        if theta.shape != self._theta.shape:
-            raise ValueError(
-                f"theta has shape {theta.shape}, but the network has {self._theta.size} parameters"
-            )
+        theta = self._check_theta(theta)
         X, y = self._check_data(X, y)
         grad = np.empty_like(theta)
         workspace = Workspace(self._network(), len(X), self.dtype)
@@ -214,7 +238,7 @@ class MLP:
         batch_size: int = 128,
         validation_data: tuple[ArrayLike, ArrayLike] | None = None,
         shuffle: bool = True,
-        callbacks: Iterable[Any] = (),
+        callbacks: Iterable[Any] | None = None,
         verbose: int = 1,
         lr: float = 1.0,
         rho: float = 0.95,
@@ -238,7 +262,7 @@ class MLP:
             Evaluated after each epoch.
         shuffle : bool, default True
             Whether to draw a new order for each epoch, from the network's seed.
-        callbacks : iterable of objects, default ()
+        callbacks : iterable of objects, optional
             With any of Keras' methods ``on_train_begin(logs)``, ``on_epoch_begin(epoch, logs)``,
             ``on_train_batch_end(batch, logs)``, ``on_epoch_end(epoch, logs)`` and
             ``on_train_end(logs)``.  A callback that raises ``StopIteration`` ends the training.
@@ -251,7 +275,8 @@ class MLP:
         Returns
         -------
         History
-            Loss, score and seconds of each epoch.
+            Loss, score (not for squared error) and seconds of each epoch, with loss and score on
+            the validation data, if there are any.
 
         Raises
         ------
@@ -298,17 +323,17 @@ class MLP:
                 stacklevel=2,
             )
             batch_size = len(X)
-        if self.optimizer is None:
-            self.optimizer = Adadelta(self._theta)
+        if self._optimizer is None:
+            self._optimizer = Adadelta(self._theta)
         for name, number in options.items():
-            setattr(self.optimizer, name, number)
+            setattr(self._optimizer, name, number)
         return training.fit(
             training.Batches(self._network(), self._theta, X, y, batch_size),
-            self.optimizer,
+            self._optimizer,
             epochs,
             self._rng if shuffle else None,
             validate,
-            callbacks,
+            callbacks or (),
             verbose,
         )
 
@@ -356,7 +381,7 @@ class MLP:
         if self.loss == "cross_entropy":
             layers.softmax(outputs, np.zeros(outputs.shape[1], self.dtype))
             return outputs
-        layers.activate(outputs, np.zeros(outputs.shape[1], self.dtype), layers.LOGISTIC)
+        layers.logistic_outputs(outputs, np.zeros(outputs.shape[1], self.dtype))
         return outputs[:, 0] if outputs.shape[1] == 1 else outputs
 
     def evaluate(self, X: ArrayLike, y: ArrayLike) -> tuple[float, float]:
@@ -401,12 +426,10 @@ class MLP:
             chunk_loss, chunk_hits = workspace.loss(views, X[rows], y[rows])
             loss += chunk_loss
             hits += chunk_hits
-        squares = sum(float(np.sum(np.square(w, dtype=np.float64))) for w in views.weights)
-        penalty = self.weight_decay / 2 * squares
         score = hits / len(X)
         if self.loss == "squared_error":
             score = _r2_score(y, self._outputs(X))
-        return float(loss / len(X) + penalty), float(score)
+        return float(loss / len(X) + penalty(views, self.weight_decay)), float(score)
 
     def _check_samples(self, X: ArrayLike) -> NDArray[Any]:
         return data.check_samples(X, self.layer_sizes[0], self.dtype)
@@ -429,7 +452,15 @@ class MLP:
         ----------
         path : path-like
             The file, replaced as a whole or not at all.
+
+        Raises
+        ------
+        ValueError
+            If a parameter is not finite.
+        OSError
+            If the file cannot be written.
         """
+        arrays.check_finite("theta", self._theta)
         checkpoint.write(path, FILE_FORMAT, FILE_VERSION, self._settings(), theta=self._theta)
 
     def _settings(self) -> dict[str, Any]:
@@ -459,8 +490,8 @@ class MLP:
 
         Raises
         ------
-        CheckpointError
-            If the file is damaged, is something else or comes from a newer version.
+        numadelta.checkpoint.CheckpointError
+            A `ValueError`, if the file is damaged, is something else or comes from a newer version.
         OSError
             If the file cannot be read.
         """
@@ -481,6 +512,20 @@ class MLP:
         net.theta[:] = theta
         return net
 
+    def __getstate__(self) -> dict[str, Any]:
+        optimizer = self._optimizer
+        state = {**self.__dict__, "_optimizer": None}
+        return state if optimizer is None else {**state, "_state_dict": optimizer.state_dict()}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        state_dict = state.pop("_state_dict", None)
+        self.__dict__.update(state)
+        # An array of its own: joblib hands arrays to its workers as read-only memory maps.
+        self._theta = np.array(self._theta)
+        if state_dict is not None:
+            self._optimizer = Adadelta(self._theta)
+            self._optimizer.load_state_dict(state_dict)
+
     def __repr__(self) -> str:
         return (
             f"MLP({self.layer_sizes}, activation={self.activation!r}, loss={self.loss!r}, "
@@ -489,7 +534,7 @@ class MLP:
 
 
 def _r2_score(y: NDArray[Any], outputs: NDArray[Any]) -> float:
-    """Return R^2 averaged over the outputs; a constant target counts as 0 (as scikit-learn's)."""
+    """Return R^2 averaged over the outputs; for a constant target 1 if it is met, else 0."""
     y = y.astype(np.float64)
     residual = np.sum((y - outputs) ** 2, axis=0)
     total = np.sum((y - y.mean(axis=0)) ** 2, axis=0)

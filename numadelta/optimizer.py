@@ -9,18 +9,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from numadelta import arrays
+from numadelta import arrays, kernels
 from numadelta.cpu import CpuState
 
 NONFINITE = ("raise", "skip", "propagate")
 
 
-def _make_state(params: Any, square_avg: Any | None, acc_delta: Any | None) -> Any:
+def _make_state(params: Any, *averages_and_check: Any) -> Any:
     if arrays.is_cuda_array(params):
         from numadelta.cuda import CudaState
 
-        return CudaState(params, square_avg, acc_delta)
-    return CpuState(params, square_avg, acc_delta)
+        return CudaState(params, *averages_and_check)
+    return CpuState(params, *averages_and_check)
 
 
 class _Checked:
@@ -56,15 +56,16 @@ class Adadelta:
     rho : float, default 0.95
         Decay rate of both running averages, in [0, 1).
     eps : float, default 1e-6
-        Constant inside both roots, in units of a squared update.  It sets the size of the first
-        steps, about ``sqrt(eps / (1 - rho))`` whatever the size of the gradient.
+        Constant inside both roots.  It sets the size of the first steps: about
+        ``sqrt(eps / (1 - rho))`` for any gradient much larger than that.
     weight_decay : float, default 0.0
         L2 penalty, added to the gradient as ``weight_decay * params`` (coupled, as in PyTorch).
     maximize : bool, default False
         Ascend instead of descend.
     nonfinite : {"raise", "skip", "propagate"}, default "raise"
-        What to do with a gradient that holds NaN or infinity or whose square overflows: raise
-        before anything is written, leave everything untouched and count it in `skipped`, or
+        What to do with a gradient that holds NaN or infinity or is too large for its dtype (in
+        float32 and with the default `eps` 9e15, beyond which the rate underflows): raise before
+        anything is written, leave everything untouched and count it in `skipped`, or
         compute with it as PyTorch does.
     square_avg, acc_delta : ndarray, optional
         Running averages to go on with, of the shape and dtype of `params` and updated in place.
@@ -130,9 +131,10 @@ class Adadelta:
         square_avg: Any | None = None,
         acc_delta: Any | None = None,
     ) -> None:
-        self._state = _make_state(params, square_avg, acc_delta)
+        check_values = nonfinite != "propagate"
+        self._state = _make_state(params, square_avg, acc_delta, check_values)
         self._busy = threading.Lock()
-        self.params = params
+        self._params = params
         self.lr = lr
         self.rho = rho
         self.eps = eps
@@ -140,6 +142,11 @@ class Adadelta:
         self.maximize = maximize
         self.nonfinite = nonfinite
         self.skipped = 0
+
+    @property
+    def params(self) -> Any:
+        """The array given."""
+        return self._params
 
     @property
     def square_avg(self) -> Any:
@@ -161,9 +168,10 @@ class Adadelta:
 
         Parameters
         ----------
-        grads : ndarray
-            The gradient, of the shape of the parameters; not modified.  Of their dtype, or a
-            narrower float dtype, which is copied and promoted; so is what is strided or read-only.
+        grads : ndarray or sequence of numbers
+            The gradient, of the shape of the parameters; not modified.  An array must have their
+            dtype or a narrower float dtype; that, what is strided or read-only, and a sequence, of
+            whatever numbers, are converted in a copy.
 
         Raises
         ------
@@ -194,10 +202,13 @@ class Adadelta:
 
     def _refusal(self, bad: int, grads: Any) -> str:
         what = "with weight decay added, a gradient" if self.weight_decay else "a gradient"
+        index, _ = arrays.entry(np.broadcast_to(0, self._state.shape), bad)
+        info = np.finfo(self._state.dtype)
+        limit = kernels.largest_usable(self.eps, float(info.max), float(info.tiny))
         return (
-            f"grads[{bad}] is {float(grads[bad])}, but {what} must be finite, and so must its "
-            f"square as {self._state.dtype}; nothing was updated (nonfinite='skip' leaves such "
-            "steps out)"
+            f"grads[{index}] is {float(grads[bad])}, but {what} must be finite and at most "
+            f"{limit:.2g} (as {self._state.dtype} and with eps {self.eps:g}); nothing was updated "
+            "(nonfinite='skip' leaves such steps out)"
         )
 
     def effective_lr(self) -> Any:
@@ -216,7 +227,8 @@ class Adadelta:
         >>> nd.Adadelta(np.zeros(2)).effective_lr()
         array([1., 1.])
         """
-        return self._state.effective_lr(self.eps)
+        with self._busy:
+            return self._state.effective_lr(self.eps)
 
     def state_dict(self) -> dict[str, Any]:
         """Return what is needed to go on later: a dictionary of scalars and NumPy copies.
@@ -230,7 +242,8 @@ class Adadelta:
             ``nonfinite``, ``square_avg`` and ``acc_delta``.
         """
         names = ("steps", "skipped", *_OPTIONS)
-        return {name: getattr(self, name) for name in names} | self._state.to_host()
+        with self._busy:
+            return {name: getattr(self, name) for name in names} | self._state.to_host()
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take over what `state_dict` returned; the next step is then the one it would have been.
@@ -269,21 +282,29 @@ class Adadelta:
         )
         averages = {}
         for name in ("square_avg", "acc_delta"):
+            arrays.refuse_masked(name, state_dict[name])
             averages[name] = np.array(state_dict[name])
             arrays.check_like(name, averages[name], scratch.params)
-            arrays.check_averages(name, averages[name].reshape(-1))
+            if scratch.nonfinite != "propagate":
+                arrays.check_averages(name, averages[name])
         counts = {name: arrays.check_count(name, state_dict[name]) for name in ("steps", "skipped")}
-        for name in _OPTIONS:
-            setattr(self, name, getattr(scratch, name))
-        self._state.load(**averages, steps=counts["steps"])
-        self.skipped = counts["skipped"]
+        if counts["steps"] > np.iinfo(np.int64).max:
+            raise ValueError(f"steps must be less than 2**63, but is {counts['steps']}")
+        with self._busy:
+            for name in _OPTIONS:
+                setattr(self, name, getattr(scratch, name))
+            self._state.load(**averages, steps=counts["steps"])
+            self.skipped = counts["skipped"]
 
     def __getstate__(self) -> dict[str, Any]:
         return {"params": self.params, "state_dict": self.state_dict()}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__init__(state["params"])  # type: ignore[misc]
-        self.load_state_dict(state["state_dict"])
+        params, state_dict = state["params"], state["state_dict"]
+        if isinstance(params, np.ndarray) and not params.flags.writeable:
+            params = params.copy()  # joblib hands arrays to its workers as read-only memory maps
+        self.__init__(params, nonfinite=state_dict["nonfinite"])  # type: ignore[misc]
+        self.load_state_dict(state_dict)
 
     def __repr__(self) -> str:
         options = ", ".join(f"{name}={getattr(self, name)!r}" for name in _OPTIONS)

@@ -38,24 +38,26 @@ def learning_curves(history: History, ax: Any | None = None) -> Any:
     matplotlib Axes
         The axes with the losses.
     """
+    if not history.epoch:
+        raise ValueError("history holds no whole epoch to draw")
     ax = _axes(ax)
     epochs = np.array(history.epoch) + 1
-    right = None
+    right, lines = None, []
     for name, values in history.history.items():
         style = "-" if name.startswith("val_") else "--"
         label = ("validation " if name.startswith("val_") else "training ") + name.split("_")[-1]
         if name.endswith("loss"):
-            ax.plot(epochs, values, style, color="tab:blue", label=label)
+            lines += ax.plot(epochs, values, style, color="tab:blue", label=label)
         elif name.endswith("score"):
             if right is None:
                 right = ax.twinx()
                 right.set_ylabel("score", color="tab:orange")
-            right.plot(epochs, values, style, color="tab:orange", label=label)
+            lines += right.plot(epochs, values, style, color="tab:orange", label=label)
     ax.set_xlabel("epoch")
     ax.set_ylabel("loss", color="tab:blue")
     ax.set_yscale("log")
     ax.xaxis.get_major_locator().set_params(integer=True)
-    ax.figure.legend(loc="outside upper center", ncols=2, frameon=False)
+    ax.legend(handles=lines, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, frameon=False)
     return ax
 
 
@@ -92,7 +94,8 @@ def contour_path(
     limits = []
     for given, values in zip((xlim, ylim), points.T, strict=True):
         margin = 0.15 * (np.ptp(values) or 1.0)
-        limits.append(given or (values.min() - margin, values.max() + margin))
+        around = values.min() - margin, values.max() + margin
+        limits.append(around if given is None else given)
     x, y = (np.linspace(low, high, 200) for low, high in limits)
     heights = np.array([[fun(np.array([a, b])) for a in x] for b in y])
     # Logarithmic levels: narrow valleys would show no line at equal distances.

@@ -117,13 +117,13 @@ def on_slices(work: Callable[[slice], Any], size: int) -> list[Any]:
     # strike between two of these hand-overs.  The classes of `threading` and
     # `concurrent.futures` are written in Python: interrupted there, they may keep a lock for ever.
     hand_over = map(_tasks_of_workers().put, [run] * min(_num_threads, count))
-    interrupt = None
+    interrupt: BaseException | None = None
     while not ended and count:
         try:
             any(hand_over)
             wake_up.get()
-        except KeyboardInterrupt as error:
-            interrupt = error
+        except BaseException as error:  # of any signal handler
+            interrupt = interrupt or error
     if interrupt is not None:
         raise interrupt
     if errors:
@@ -139,7 +139,7 @@ _workers: list[threading.Thread] = []
 def _tasks_of_workers() -> SimpleQueue[Callable[[], Any]]:
     """Return the queue that the worker threads serve, after starting them if need be."""
     with _lock:
-        while len(_workers) < _max_threads():
+        while len(_workers) < _num_threads:
             worker = threading.Thread(target=_serve, args=(_tasks,), name="numadelta", daemon=True)
             worker.start()
             _workers.append(worker)

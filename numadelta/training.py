@@ -7,6 +7,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -30,9 +31,9 @@ class History:
     Attributes
     ----------
     history : dict of list
-        ``loss``, ``score`` and ``seconds`` of each whole epoch, with ``val_loss`` and
-        ``val_score`` if there was validation data.  The training figures are averages over the
-        batches of the epoch, each taken before its step.
+        ``loss``, ``score`` (not for squared error) and ``seconds`` of each whole epoch, with
+        ``val_loss`` and ``val_score`` if there was validation data.  The training figures are
+        averages over the batches of the epoch, each taken before its step.
     epoch : list of int
         The numbers of the epochs, from 0.
     """
@@ -158,7 +159,8 @@ def fit(
         interrupted = True
     finally:
         progress.close()
-    hooks.call("on_train_end", logs)
+    with suppress(StopIteration):
+        hooks.call("on_train_end", logs)
     # Only now: a warning that is turned into an error must not cut a run in two.
     if interrupted:
         warnings.warn(

@@ -159,7 +159,7 @@ def test_an_exception_from_a_callback_passes_unchanged_and_leaves_a_usable_netwo
         ([object()], r"callbacks holds <object .* none of the methods on_train_begin, "),
         ([print], "callbacks holds <built-in function print>"),
         (Recorder(), "callbacks must be a list of objects, but is <.*Recorder"),
-        (None, "callbacks must be a list of objects, but is None"),
+        (7, "callbacks must be a list of objects, but is 7"),
     ],
 )
 def test_what_cannot_be_a_callback_is_refused_before_the_first_step(callbacks, message):
@@ -278,3 +278,15 @@ def test_the_bar_is_closed_whatever_ends_the_training(terminal, error):
     with contextlib.suppress(ZeroDivisionError, RuntimeWarning):
         fit(net, X, y, verbose=1, callbacks=[Recorder(("batch end", 1), raises(error))])
     assert bars[0].closed == 1
+
+
+def test_the_last_hook_may_raise_stop_iteration_too():
+    class Stop:
+        def on_train_end(self, logs):
+            raise StopIteration
+
+    net = nd.MLP((2, 2))
+    assert (
+        len(net.fit(np.eye(2), [0, 1], batch_size=2, epochs=3, verbose=0, callbacks=[Stop()]).epoch)
+        == 3
+    )

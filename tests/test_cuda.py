@@ -187,9 +187,9 @@ def test_a_start_that_is_not_finite_is_refused(gpu):
     to_gpu, _ = gpu
     start = np.ones((2, 3))
     start[1, 1:] = np.nan
-    with pytest.raises(ValueError, match=r"params must be finite, but params\[4\] is nan"):
+    with pytest.raises(ValueError, match=r"params must be finite, but params\[1, 1\] is nan"):
         nd.Adadelta(to_gpu(start))
-    with pytest.raises(ValueError, match=r"acc_delta must be finite, but acc_delta\[4\] is nan"):
+    with pytest.raises(ValueError, match=r"acc_delta must be finite, but acc_delta\[1, 1\] is nan"):
         nd.Adadelta(to_gpu(np.ones((2, 3))), acc_delta=to_gpu(start))
     with pytest.raises(ValueError, match=r"square_avg .*negative, but square_avg\[0\] is -1"):
         nd.Adadelta(to_gpu(np.ones((2, 3))), square_avg=to_gpu(-np.ones((2, 3))))

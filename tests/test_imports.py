@@ -21,7 +21,7 @@ BENCH = {
 }
 
 FLOORS = [
-    {"kernels", "arrays", "threads", "datasets", "differences", "limits", "checkpoint"},
+    {"kernels", "arrays", "threads", "datasets", "differences", "bounds", "checkpoint"},
     {"cpu", "cuda", "layers", "data", "objective"},
     {"optimizer", "backprop", "descent"},
     {"training", "minimizer"},

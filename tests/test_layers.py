@@ -255,9 +255,10 @@ def test_of_equal_largest_outputs_the_first_counts_as_the_answer():
 
 
 @every_dtype
-def test_the_penalty_and_its_gradient_are_added(dtype):
+def test_the_penalty_and_its_gradient(dtype):
     weights, grads = np.arange(4, dtype=dtype), np.ones(4, dtype)
-    assert layers.add_penalty(weights, grads, 0.5) == 0.25 * 14
+    assert layers.penalty(weights, 0.5) == 0.25 * 14
+    layers.add_penalty_grad(weights, grads, 0.5)
     np.testing.assert_array_equal(grads, [1, 1.5, 2, 2.5])
     np.testing.assert_array_equal(weights, range(4))
 

@@ -723,3 +723,12 @@ def test_the_method_object_is_one_and_the_same_wherever_it_is_copied_to():
 def test_importing_the_package_does_not_import_scipy(python):
     assert python("import sys, numadelta; print('scipy' in sys.modules)") == "False"
     assert python("import numadelta; print(numadelta.minimize(abs, 0.0).fun)") == "0.0"
+
+
+def test_a_fixed_coordinate_does_not_end_the_run_however_steep_it_is():
+    def fun(x):
+        return 1e200 * x[0] + x[1] ** 2, np.array([1e200, 2 * x[1]])
+
+    result = nd.minimize(fun, [0.0, 1.0], jac=True, bounds=[(0, 0), (None, None)], lr=0.5)
+    assert result.success and result.x[0] == 0 and abs(result.x[1]) < 1e-5
+    assert result.jac[0] == 1e200

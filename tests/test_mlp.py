@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import scipy.special
 import scipy.stats
 
 import mlp_reference
@@ -37,12 +38,54 @@ def test_weights_and_biases_are_views_of_theta():
     assert (net.theta == 8).all()
 
 
-def test_theta_is_flat_contiguous_and_cannot_be_replaced():
+def test_theta_is_flat_and_contiguous():
     net = nd.MLP((2, 3, 2))
     assert net.theta.shape == (17,)
     assert net.theta.flags.carray
+
+
+def test_assigning_to_theta_copies_the_values():
+    net = nd.MLP((2, 3, 2))
+    theta, values = net.theta, np.arange(17.0)
+    net.theta = values
+    assert net.theta is theta and (theta == values).all()
+    assert not np.shares_memory(theta, values)
+    net.theta -= 1
+    assert net.theta is theta and (theta == values - 1).all()
+
+
+@pytest.mark.parametrize(
+    ("values", "error", "message"),
+    [
+        (np.zeros(3), ValueError, r"theta has shape \(3,\), but the network has 17 parameters"),
+        (np.full(17, np.nan), ValueError, r"theta must be finite, but theta\[0\] is nan"),
+        (np.ones(17, complex), TypeError, "theta has dtype complex128"),
+    ],
+)
+def test_theta_that_is_refused(values, error, message):
+    net = nd.MLP((2, 3, 2))
+    before = net.theta.tobytes()
+    with pytest.raises(error, match=message):
+        net.theta = values
+    assert net.theta.tobytes() == before
+
+
+def test_layers_cannot_be_replaced_one_by_one():
+    net = nd.MLP((2, 3, 2))
+    with pytest.raises(TypeError):
+        net.weights[0] = np.zeros((2, 3))
     with pytest.raises(AttributeError):
-        net.theta = np.zeros(17)
+        net.optimizer = nd.Adadelta(np.zeros(17))
+
+
+def test_small_binary_probabilities_do_not_vanish():
+    net = nd.MLP((1, 1), loss="binary_cross_entropy")
+    net.theta = [1.0, 0.0]
+    np.testing.assert_allclose(
+        net.predict_proba([[-20.0], [-80.0], [0.0]]),
+        scipy.special.expit([-20.0, -80.0, 0.0]),
+        rtol=1e-5,
+    )
 
 
 @every_dtype

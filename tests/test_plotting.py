@@ -67,3 +67,15 @@ def test_missing_matplotlib_names_the_extra(monkeypatch, history):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(ImportError, match=r"numadelta\[plot\]"):
         plotting.learning_curves(history)
+
+
+def test_learning_curves_name_their_own_lines_only(pyplot, history):
+    ax = pyplot.figure().subplots()
+    ax.plot([1, 2], [1, 2], label="mine")
+    plotting.learning_curves(history, ax=ax)
+    assert "mine" not in [text.get_text() for text in ax.get_legend().get_texts()]
+
+
+def test_learning_curves_of_nothing_are_refused(pyplot):
+    with pytest.raises(ValueError, match="no whole epoch"):
+        plotting.learning_curves(History())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import io
 import pickle
 
 import numpy as np
@@ -263,3 +264,44 @@ def test_pack_copies_arrays_into_one_and_returns_views_of_it():
     for view, array in zip(views, given, strict=True):
         np.testing.assert_array_equal(view, np.asarray(array) + 1)
         assert view.size == 0 or np.shares_memory(view, flat)
+
+
+# Restored in another process
+
+
+class ReadOnly(pickle.Unpickler):
+    """Hands out arrays as joblib's workers get them: read-only memory maps."""
+
+    def find_class(self, module, name):
+        found = super().find_class(module, name)
+        if name != "_frombuffer" and name != "_reconstruct":
+            return found
+
+        def read_only(*arguments):
+            array = found(*arguments)
+            array.setflags(write=False)
+            return array
+
+        return read_only
+
+
+def test_a_restored_optimiser_can_step_although_its_arrays_came_read_only():
+    opt = nd.Adadelta(np.ones(5))
+    opt.step(np.ones(5))
+    data = pickle.dumps(opt, protocol=5)
+    restored = ReadOnly(io.BytesIO(data)).load()
+    for one in (opt, restored):
+        one.step(np.ones(5))
+    np.testing.assert_array_equal(restored.params, opt.params)
+
+
+def test_the_array_of_parameters_cannot_be_exchanged():
+    opt = nd.Adadelta(np.ones(2))
+    with pytest.raises(AttributeError):
+        opt.params = np.zeros(2)
+
+
+def test_a_number_with_no_dimension_is_stepped():
+    x = np.array(3.0)
+    nd.Adadelta(x).step(2 * x)
+    assert x == pytest.approx(3.0 - np.sqrt(1e-6 / 0.05), rel=1e-6)

@@ -283,3 +283,33 @@ def test_ctrl_c_tears_and_miscounts_no_step(python, n):
     print(opt.steps > 40)
     """
     assert python(SHARED + script).split() == 4 * ["True"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="it has no interval timer")
+def test_a_signal_handler_that_raises_leaves_no_torn_step(python):
+    python("""
+import signal
+import numpy as np
+import numadelta as nd
+from numadelta import threads
+
+class Timeout(Exception):
+    pass
+
+def raise_timeout(*_):
+    raise Timeout
+
+signal.signal(signal.SIGALRM, raise_timeout)
+threads.MIN_SIZE, threads.SLICE = 1, 20_000
+threads._num_threads = 2
+x, g = np.zeros(1_000_000), np.ones(1_000_000)
+opt = nd.Adadelta(x)
+opt.step(g)
+for k in range(20):
+    signal.setitimer(signal.ITIMER_REAL, 1e-4 * (k + 1))
+    try:
+        while True:
+            opt.step(g)
+    except Timeout:
+        assert (x == x[0]).all(), (k, np.unique(x))
+""")

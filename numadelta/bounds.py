@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,7 @@ from scipy.optimize import Bounds
 
 
 def as_arrays(bounds: Any, x: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Return the bounds in the dtype of `x`, empty if there are none, and clip `x` to them."""
+    """Return lower and upper bounds like `x`, or two empty arrays if there are none."""
     if bounds is None:
         return np.empty(0, x.dtype), np.empty(0, x.dtype)
     try:
@@ -33,14 +32,6 @@ def as_arrays(bounds: Any, x: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]
     lower, upper = _rounded_inwards(lowest, highest, x)
     if (lower == np.inf).any() or (upper == -np.inf).any():
         raise ValueError(f"bounds leave a coordinate no finite {x.dtype} number")
-    clipped = np.clip(x, lower, upper)
-    if (clipped != x).any():
-        warnings.warn(
-            "Initial guess is not within the specified bounds and was clipped.",
-            RuntimeWarning,
-            stacklevel=3,
-        )
-    x[:] = clipped
     return lower, upper
 
 
