@@ -78,30 +78,29 @@ class CpuState:
 
         `grads` comes from `check_grads`; `hyperparameters` are those of `kernels.step`.
         """
-        state = (self.params, grads, self.square_avg, self.acc_delta)
+        arrays_of_step = (self.params, grads, self.square_avg, self.acc_delta)
         if not threads.use_threads(grads.size):
-            return int(kernels.checked_step(*state, self.steps, check, *hyperparameters))
+            return int(kernels.checked_step(*arrays_of_step, self.steps, check, *hyperparameters))
         bad = self._first_unusable(grads, *hyperparameters[2:]) if check else -1
         if bad < 0:
-            threads.on_slices(
-                lambda part: self._step_part(part, state, hyperparameters), grads.size
+            # One slice counts the step.  The empty one compiles the kernel, if need be.
+            parts = [slice(0, 0), *threads.slices(grads.size)]
+            counters = [np.zeros(1, np.int64), self.steps] + [np.zeros(1, np.int64)] * len(parts)
+            empty, *tasks = (
+                (*(array[part] for array in arrays_of_step), steps, False, *hyperparameters)
+                for part, steps in zip(parts, counters, strict=False)
             )
+            kernels.checked_step(*empty)
+            threads.run(kernels.checked_step, tasks)
         return bad
 
     def _first_unusable(self, grads: NDArray[Any], *hyperparameters: Any) -> int:
-        def search(part: slice) -> int:
-            bad = kernels.first_unusable(self.params[part], grads[part], *hyperparameters)
-            return -1 if bad < 0 else part.start + bad
+        def search(parts: list[slice]) -> list[tuple[Any, ...]]:
+            return [(self.params[part], grads[part], *hyperparameters) for part in parts]
 
-        found = [bad for bad in threads.on_slices(search, grads.size) if bad >= 0]
-        return min(found, default=-1)
-
-    def _step_part(
-        self, part: slice, state: tuple[NDArray[Any], ...], hyperparameters: tuple[Any, ...]
-    ) -> None:
-        kernels.step(*(array[part] for array in state), *hyperparameters)
-        if part.start == 0:
-            self.steps[0] += 1
+        # Which slice is not known, for results come unordered: almost always there is none.
+        found = threads.run(kernels.first_unusable, search(threads.slices(grads.size)))
+        return -1 if max(found) < 0 else int(kernels.first_unusable(*search([slice(None)])[0]))
 
     def effective_lr(self, eps: float) -> NDArray[Any]:
         """Return a new array of the shape of the parameters with eta of each element."""

@@ -14,17 +14,18 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable
+from itertools import starmap
 from queue import SimpleQueue
 from typing import Any
 
 from numba import config
 
 # Below this size one thread is faster: the asv benchmark `step.Threads` shows the crossing.
-MIN_SIZE = 400_000
+MIN_SIZE = 600_000
 
 # Elements a thread takes at a time.  A multiple of every vector and cache-line length, and small
 # enough that a thread that wakes late leaves its share to the others.
-SLICE = 131_072
+SLICE = 262_144
 
 
 def _max_threads() -> int:
@@ -86,49 +87,56 @@ def use_threads(size: int) -> bool:
     return size >= MIN_SIZE and _num_threads > 1
 
 
-def on_slices(work: Callable[[slice], Any], size: int) -> list[Any]:
-    """Call `work` with slices that cover ``range(size)`` and return what it returned, unordered.
+def slices(size: int) -> list[slice]:
+    """Return slices that cover ``range(size)``."""
+    return [slice(start, min(start + SLICE, size)) for start in range(0, size, SLICE)]
 
-    Only pool threads run slices, never the caller: Ctrl-C strikes the main thread alone, so what
-    has been handed over runs to its end, and the caller returns after that.
+
+def run(kernel: Callable[..., Any], tasks: list[tuple[Any, ...]]) -> list[Any]:
+    """Call a compiled loop with the arguments in each of `tasks`; return the results, unordered.
+
+    The calling thread takes part, so that it need not wait until others have woken up, and whoever
+    is free takes the next task.  Once a first task has begun, all are done before this returns or
+    raises, whatever a signal handler does: Python runs signal handlers between its own
+    instructions, never within a call written in C, and a thread's share is one such call.  That
+    takes a kernel that is compiled already, for the compiler is written in Python.
     """
-    starts = deque(range(0, size, SLICE))
-    count = len(starts)
-    results: list[Any] = []
-    errors: list[BaseException] = []
+    helpers = max(0, min(_num_threads, len(tasks)) - 1)
+    results: list[list[Any]] = [[] for _ in range(helpers + 1)]
+    left: deque[tuple[Any, ...] | None] = deque(tasks)
+    left.extend([None] * len(results))
+    # Iterators that do a thread's share when drained, and nothing when drained again.
+    shares = [map(mine.extend, [starmap(kernel, iter(left.popleft, None))]) for mine in results]
+    own_share = shares.pop()
     ended: list[bool] = []
+    errors: list[BaseException] = []
     wake_up: SimpleQueue[None] = SimpleQueue()
 
-    def run() -> None:
-        while True:
-            try:
-                start = starts.popleft()
-            except IndexError:
-                return
-            try:
-                results.append(work(slice(start, min(start + SLICE, size))))
-            except BaseException as error:
-                errors.append(error)
-            if len(results) + len(errors) == count:
-                ended.append(True)
-                wake_up.put(None)
+    def help_out() -> None:
+        try:
+            any(shares.pop())
+        except BaseException as error:
+            errors.append(error)
+        ended.append(True)
+        wake_up.put(None)
 
-    # CPython raises KeyboardInterrupt after a call, never within one written in C, so it cannot
-    # strike between two of these hand-overs.  The classes of `threading` and
-    # `concurrent.futures` are written in Python: interrupted there, they may keep a lock for ever.
-    hand_over = map(_tasks_of_workers().put, [run] * min(_num_threads, count))
-    interrupt: BaseException | None = None
-    while not ended and count:
+    def unfinished() -> bool:
+        return sum(map(len, results)) < len(tasks) and len(ended) < helpers
+
+    hand_over = map(_tasks_of_workers().put, [help_out] * helpers)
+    waiting = True
+    while waiting:
         try:
             any(hand_over)
-            wake_up.get()
-        except BaseException as error:  # of any signal handler
-            interrupt = interrupt or error
-    if interrupt is not None:
-        raise interrupt
+            any(own_share)
+            while unfinished():
+                wake_up.get()
+            waiting = False
+        except BaseException as error:
+            errors.append(error)
     if errors:
         raise errors[0]
-    return results
+    return [result for mine in results for result in mine]
 
 
 _lock = threading.Lock()
