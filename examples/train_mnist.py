@@ -1,6 +1,7 @@
 """Train a network on MNIST with NumPy, ADADELTA and nothing else.
 
-784-512-10, ReLU, batch 128, 10 epochs: the job of ``numadelta train``, written out.
+784-512-10, ReLU, batch 128, 10 epochs: the job of ``numadelta train``, written out.  Pixels are
+standardised: minus their mean, over their standard deviation.
 
     python examples/train_mnist.py [--epochs 10] [--rows 60000] [--plot mnist.png]
 """
@@ -15,8 +16,10 @@ import numadelta as nd
 def main(epochs: int, rows: int, plot: str | None) -> None:
     """Train on the first `rows` images and print the test accuracy."""
     (x_train, y_train), (x_test, y_test) = nd.datasets.load_mnist()
+    mean, deviation = np.float32(x_train.mean()), np.float32(x_train.std())
     x_train, x_test = (
-        x.reshape(len(x), -1).astype(np.float32) / 255 for x in (x_train[:rows], x_test)
+        (x.reshape(len(x), -1).astype(np.float32) - mean) / deviation
+        for x in (x_train[:rows], x_test)
     )
 
     net = nd.MLP((784, 512, 10), activation="relu", seed=0)
