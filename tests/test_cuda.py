@@ -191,7 +191,7 @@ def test_a_start_that_is_not_finite_is_refused(gpu):
         nd.Adadelta(to_gpu(start))
     with pytest.raises(ValueError, match=r"acc_delta must be finite, but acc_delta\[1, 1\] is nan"):
         nd.Adadelta(to_gpu(np.ones((2, 3))), acc_delta=to_gpu(start))
-    with pytest.raises(ValueError, match=r"square_avg .*negative, but square_avg\[0\] is -1"):
+    with pytest.raises(ValueError, match=r"square_avg .*negative, but square_avg\[0, 0\] is -1"):
         nd.Adadelta(to_gpu(np.ones((2, 3))), square_avg=to_gpu(-np.ones((2, 3))))
 
 
