@@ -45,7 +45,8 @@ def draw_table(errors: np.ndarray, plot: str) -> None:
     figure, ax = pyplot.subplots(layout="constrained", figsize=(6, 3.5))
     image = ax.imshow(errors, cmap="viridis_r")
     for (row, column), error in np.ndenumerate(errors):
-        ax.text(column, row, f"{error:.2f} %", ha="center", va="center", color="white")
+        color = "white" if error > (errors.min() + errors.max()) / 2 else "black"
+        ax.text(column, row, f"{error:.2f} %", ha="center", va="center", color=color)
     ax.set_xticks(range(len(EPSILONS)), [f"{eps:g}" for eps in EPSILONS])
     ax.set_yticks(range(len(RHOS)), [f"{rho:g}" for rho in RHOS])
     ax.set(xlabel="eps", ylabel="rho", title="MNIST test error")
