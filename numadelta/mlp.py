@@ -10,21 +10,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from numadelta import arrays, checkpoint, data, layers, training
+from numadelta import arrays, checkpoint, data, evaluation, layers, training
 from numadelta.backprop import (
     Network,
     Views,
     Workspace,
     layer_views,
     parameter_count,
-    penalty,
 )
 from numadelta.optimizer import Adadelta
 
 INITIALIZATIONS = ("auto", "he", "glorot")
-
-# Rows that are evaluated at a time: the buffers stay in the cache.
-EVALUATION_ROWS = 1024
 
 FILE_FORMAT = "numadelta.MLP"
 FILE_VERSION = 1
@@ -298,7 +294,7 @@ class MLP:
         shuffle = arrays.check_flag("shuffle", shuffle)
         if verbose not in (0, 1, 2):
             raise ValueError(f"verbose must be 0, 1 or 2, but is {verbose!r}")
-        validate = None
+        network, validate = self._network(), None
         if validation_data is not None:
             if not isinstance(validation_data, (tuple, list)) or len(validation_data) != 2:
                 raise TypeError(
@@ -310,7 +306,7 @@ class MLP:
                 raise type(error)(f"validation_data: {error}") from error
 
             def validate() -> tuple[float, float]:
-                return self._evaluate(X_val, y_val)
+                return evaluation.evaluate(network, self._views(), X_val, y_val)
 
         options = {
             name: arrays.check_hyperparameter(name, value, self.dtype)
@@ -328,7 +324,7 @@ class MLP:
         for name, number in options.items():
             setattr(self._optimizer, name, number)
         return training.fit(
-            training.Batches(self._network(), self._theta, X, y, batch_size),
+            training.Batches(network, self._theta, X, y, batch_size),
             self._optimizer,
             epochs,
             self._rng if shuffle else None,
@@ -350,7 +346,7 @@ class MLP:
         ndarray
             Shape (n,) for classes and for a single output, else (n, outputs).
         """
-        outputs = self._outputs(self._check_samples(X))
+        outputs = evaluation.outputs(self._network(), self._views(), self._check_samples(X))
         if self.loss == "cross_entropy":
             return outputs.argmax(axis=1)
         if self.loss == "binary_cross_entropy":
@@ -377,7 +373,7 @@ class MLP:
         """
         if self.loss == "squared_error":
             raise ValueError("a network with squared_error predicts no probabilities; use predict")
-        outputs = self._outputs(self._check_samples(X))
+        outputs = evaluation.outputs(self._network(), self._views(), self._check_samples(X))
         if self.loss == "cross_entropy":
             layers.softmax(outputs, np.zeros(outputs.shape[1], self.dtype))
             return outputs
@@ -401,35 +397,7 @@ class MLP:
         score : float
             Share of right answers; for squared error R^2, averaged over the outputs.
         """
-        return self._evaluate(*self._check_data(X, y))
-
-    def _chunks(self, X: NDArray[Any]) -> Iterable[tuple[slice, Workspace]]:
-        network = self._network()
-        workspace = Workspace(network, min(EVALUATION_ROWS, len(X)), self.dtype)
-        for start in range(0, len(X), EVALUATION_ROWS):
-            rows = min(EVALUATION_ROWS, len(X) - start)
-            if rows < len(workspace.outputs[0]):
-                workspace = Workspace(network, rows, self.dtype)
-            yield slice(start, start + rows), workspace
-
-    def _outputs(self, X: NDArray[Any]) -> NDArray[Any]:
-        views = self._views()
-        outputs = np.empty((len(X), self.layer_sizes[-1]), self.dtype)
-        for rows, workspace in self._chunks(X):
-            np.add(workspace.output_sums(views, X[rows]), views.biases[-1], out=outputs[rows])
-        return outputs
-
-    def _evaluate(self, X: NDArray[Any], y: NDArray[Any]) -> tuple[float, float]:
-        views = self._views()
-        loss, hits = 0.0, 0.0
-        for rows, workspace in self._chunks(X):
-            chunk_loss, chunk_hits = workspace.loss(views, X[rows], y[rows])
-            loss += chunk_loss
-            hits += chunk_hits
-        score = hits / len(X)
-        if self.loss == "squared_error":
-            score = _r2_score(y, self._outputs(X))
-        return float(loss / len(X) + penalty(views, self.weight_decay)), float(score)
+        return evaluation.evaluate(self._network(), self._views(), *self._check_data(X, y))
 
     def _check_samples(self, X: ArrayLike) -> NDArray[Any]:
         return data.check_samples(X, self.layer_sizes[0], self.dtype)
@@ -531,14 +499,3 @@ class MLP:
             f"MLP({self.layer_sizes}, activation={self.activation!r}, loss={self.loss!r}, "
             f"dtype={self.dtype.name}, parameters={self._theta.size})"
         )
-
-
-def _r2_score(y: NDArray[Any], outputs: NDArray[Any]) -> float:
-    """Return R^2 averaged over the outputs; for a constant target 1 if it is met, else 0."""
-    y = y.astype(np.float64)
-    residual = np.sum((y - outputs) ** 2, axis=0)
-    total = np.sum((y - y.mean(axis=0)) ** 2, axis=0)
-    # Asked of the range, too: the mean of a constant is rounded, and `total` may exceed zero.
-    varies = (np.ptp(y, axis=0) > 0) & (total > 0)
-    scores = np.where(varies, 1 - residual / np.where(varies, total, 1), residual == 0)
-    return float(scores.mean())

@@ -24,7 +24,7 @@ FLOORS = [
     {"kernels", "arrays", "threads", "datasets", "differences", "bounds", "checkpoint"},
     {"cpu", "cuda", "layers", "data", "objective"},
     {"optimizer", "backprop", "descent"},
-    {"training", "minimizer"},
+    {"training", "evaluation", "minimizer"},
     {"mlp"},
     {"plotting", "bench"},
     {"cli"},

@@ -10,7 +10,7 @@ import scipy.stats
 import mlp_reference
 import numadelta as nd
 from mlp_reference import problem, randomize
-from numadelta import mlp
+from numadelta import evaluation
 
 every_loss = pytest.mark.parametrize("loss", mlp_reference.LOSSES)
 every_dtype = pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -216,7 +216,7 @@ def test_rows_that_are_evaluated_in_chunks_give_the_same_results(loss, monkeypat
     net, X, y = net_and_data(loss, weight_decay=0.1)
     outputs, (value, score) = net.predict(X), net.evaluate(X, y)
     for rows in (1, 2, 3, 6, 7, 8):
-        monkeypatch.setattr(mlp, "EVALUATION_ROWS", rows)
+        monkeypatch.setattr(evaluation, "ROWS", rows)
         # Not to the bit: the BLAS may sum a matrix of another height in another order.
         np.testing.assert_allclose(net.predict(X), outputs, rtol=1e-12)
         assert net.evaluate(X, y) == pytest.approx((value, score), rel=1e-12)
