@@ -283,6 +283,7 @@ def test_a_masked_gradient_is_refused(door):
     assert_refused(door, arguments, TypeError, message)
 
 
+@pytest.mark.filterwarnings("ignore:Setting the shape:DeprecationWarning")
 def test_a_gradient_seen_before_is_checked_again():
     opt, g = nd.Adadelta(np.ones(6)), np.ones(6)
     opt.step(g)

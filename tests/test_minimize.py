@@ -527,7 +527,7 @@ def test_a_callback_without_signature_is_called_with_the_iterate(minimize):
         def __call__(self, xk):
             self.append(xk)
 
-    with pytest.raises(TypeError):
+    with pytest.raises((TypeError, ValueError)):  # depends on the Python
         inspect.signature(callback := Opaque())
     found = minimize(bowl, [1.0], maxiter=3, return_all=True, callback=callback)
     np.testing.assert_array_equal(callback, found.allvecs[1:])
