@@ -40,7 +40,7 @@ def write(
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         with open(temporary, "xb") as file:
-            np.savez(file, allow_pickle=False, header=np.array(header), **arrays)
+            np.savez(file, header=np.array(header), **arrays)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
