@@ -206,6 +206,8 @@ compiled = pytest.mark.skipif(
 )
 
 
+# It may strike while a dead thread is being forgotten, where CPython can only report it.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @compiled
 @both_ways
 def test_no_moment_of_a_step_is_a_bad_one_for_ctrl_c():
