@@ -36,11 +36,12 @@ def write(
     if path.is_dir():
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     header = json.dumps({"kind": kind, "version": version, "settings": settings})
+    members: dict[str, Any] = {"header": np.array(header), **arrays}
     # Not tempfile: its files are readable by their owner only, and the rename would keep that.
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         with open(temporary, "xb") as file:
-            np.savez(file, header=np.array(header), **arrays)
+            np.savez(file, **members)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
