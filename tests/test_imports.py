@@ -167,3 +167,17 @@ def test_the_float32_step_is_packed_and_never_widened():
     arrays = np.ones((4, 20), np.float32)
     step(*arrays, 1.0, 0.95, 1e-6, 0.0, False)
     assert (arrays[0] < 1).all()
+
+
+@pytest.mark.skipif(bool(config.DISABLE_JIT), reason="nothing is compiled")
+def test_the_step_counts_in_64_bits():
+    """Arrays beyond 2**31 elements need it, and more memory than a test should take."""
+    step = njit(nogil=True, error_model="numpy")(kernels.step.py_func)
+    step.compile("void(f4[::1],f4[::1],f4[::1],f4[::1],f8,f8,f8,f8,b1)")
+    (overload,) = step.overloads.values()
+    types = {
+        str(kind)
+        for name, kind in overload.type_annotation.typemap.items()
+        if name == "i" or name.startswith("i.")
+    }
+    assert types and types <= {"int64", "uint64"}
