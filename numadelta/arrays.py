@@ -71,7 +71,7 @@ def flat_in_place(name: str, array: object) -> NDArray[Any]:
     return base.reshape(-1)
 
 
-def flat_grads(grads: ArrayLike, params: NDArray[Any], name: str = "grads") -> NDArray[Any]:
+def flat_grads(grads: ArrayLike, params: NDArray[Any]) -> NDArray[Any]:
     """Check a gradient against the parameters and return it flat, in their dtype.
 
     Gradients are only read, so they may be read-only, strided or a sequence; these and a float
@@ -84,24 +84,24 @@ def flat_grads(grads: ArrayLike, params: NDArray[Any], name: str = "grads") -> N
         try:
             grads = np.asarray(grads)
         except ValueError as error:
-            raise ValueError(f"{name} is not a regular sequence: {error}") from error
+            raise ValueError(f"grads is not a regular sequence: {error}") from error
         if grads.dtype.kind in "iuf":
             with np.errstate(over="ignore"):
                 grads = grads.astype(params.dtype)
     if not isinstance(grads, np.ndarray):
         raise TypeError(
-            f"{name} must be a NumPy array or a sequence of floats, but is a {type(grads).__name__}"
+            f"grads must be a NumPy array or a sequence of floats, but is a {type(grads).__name__}"
         )
-    refuse_masked(name, grads)
+    refuse_masked("grads", grads)
     if grads.shape != params.shape:
-        raise ValueError(f"{name} has shape {grads.shape}, but params has shape {params.shape}")
+        raise ValueError(f"grads has shape {grads.shape}, but params has shape {params.shape}")
     if grads.dtype != params.dtype:
         if grads.dtype.kind != "f" or not grads.dtype.isnative:
-            check_dtype(name, grads.dtype)
+            check_dtype("grads", grads.dtype)
         if not np.can_cast(grads.dtype, params.dtype, "safe"):
             raise TypeError(
-                f"{name} has dtype {grads.dtype}, but params has dtype {params.dtype}; "
-                f"convert it with {name}.astype(np.{params.dtype})"
+                f"grads has dtype {grads.dtype}, but params has dtype {params.dtype}; "
+                f"convert it with grads.astype(np.{params.dtype})"
             )
     # Writeable, although nothing writes: to Numba a read-only array is another type, for which it
     # would compile the kernels anew.

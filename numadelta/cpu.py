@@ -83,14 +83,15 @@ class CpuState:
             return int(kernels.checked_step(*arrays_of_step, self.steps, check, *hyperparameters))
         bad = self._first_unusable(grads, *hyperparameters[2:]) if check else -1
         if bad < 0:
-            # One slice counts the step.  The empty one compiles the kernel, if need be.
-            parts = [slice(0, 0), *threads.slices(grads.size)]
-            counters = [np.zeros(1, np.int64), self.steps] + [np.zeros(1, np.int64)] * len(parts)
-            empty, *tasks = (
-                (*(array[part] for array in arrays_of_step), steps, False, *hyperparameters)
-                for part, steps in zip(parts, counters, strict=False)
-            )
-            kernels.checked_step(*empty)
+
+            def task(part: slice, steps: NDArray[np.int64]) -> tuple[Any, ...]:
+                parts = (array[part] for array in arrays_of_step)
+                return (*parts, steps, False, *hyperparameters)
+
+            uncounted = np.zeros(1, np.int64)
+            kernels.checked_step(*task(slice(0, 0), uncounted))  # compiles, if need be
+            first, *others = threads.slices(grads.size)
+            tasks = [task(first, self.steps), *(task(part, uncounted) for part in others)]
             threads.run(kernels.checked_step, tasks)
         return bad
 

@@ -11,6 +11,7 @@ import textwrap
 import pytest
 
 from numadelta import threads
+from saved_network import make_net
 
 
 @pytest.fixture
@@ -43,3 +44,10 @@ def four_threads(monkeypatch):
     monkeypatch.setattr(threads, "SLICE", 16)
     monkeypatch.setattr(threads, "_max_threads", lambda: 4)
     monkeypatch.setattr(threads, "_num_threads", 4)
+
+
+@pytest.fixture
+def path(tmp_path):
+    """Return the path of a saved network."""
+    make_net().save(tmp_path / "net.npz")
+    return tmp_path / "net.npz"

@@ -12,29 +12,8 @@ import numpy as np
 import pytest
 
 import numadelta as nd
-from mlp_reference import randomize
 from numadelta.checkpoint import CheckpointError
-
-SETTINGS = {
-    "layer_sizes": [4, 6, 3],
-    "activation": "tanh",
-    "loss": "squared_error",
-    "weight_decay": 0.25,
-    "initialization": "he",
-    "dtype": "float64",
-    "seed": 7,
-}
-
-
-def make_net(**changes):
-    return randomize(nd.MLP(**SETTINGS | changes))
-
-
-@pytest.fixture
-def path(tmp_path):
-    """Return the path of a saved network."""
-    make_net().save(tmp_path / "net.npz")
-    return tmp_path / "net.npz"
+from saved_network import SETTINGS, make_net
 
 
 def npy(array):

@@ -164,7 +164,9 @@ def test_a_forked_child_takes_threaded_steps_like_its_parent(python):
     pid = os.fork()
     if not pid:
         signal.alarm(60)  # the end of a child that hangs
-        os._exit(0 if run(1000) == expected else 3)
+        same = run(1000) == expected
+        alive = [worker.is_alive() for worker in threads._workers]
+        os._exit(0 if same and alive == [True, True] else 3)
     print(os.waitpid(pid, 0)[1], run(1000) == expected)
     """
     # Python 3.12 warns of any fork in a process with threads.
