@@ -14,6 +14,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from numadelta import checkpoint, datasets, kernels, plotting
     from numadelta.arrays import pack
+    from numadelta.batch import minimize_batch
     from numadelta.minimizer import adadelta, minimize
     from numadelta.mlp import MLP
     from numadelta.optimizer import Adadelta, adadelta_step
@@ -31,6 +32,7 @@ __all__ = [
     "get_num_threads",
     "kernels",
     "minimize",
+    "minimize_batch",
     "pack",
     "plotting",
     "set_num_threads",
@@ -44,6 +46,7 @@ _HOME = {
     "adadelta_step": "optimizer",
     "get_num_threads": "threads",
     "minimize": "minimizer",
+    "minimize_batch": "batch",
     "pack": "arrays",
     "set_num_threads": "threads",
 }

@@ -169,6 +169,8 @@ def check_hyperparameter(name: str, value: object, dtype: DTypeLike = np.float64
     turn a zero gradient into 0/0, and a `rho` that becomes one would let the averages grow for
     ever.
     """
+    if type(value) is float and 1e-9 <= value <= (0.99 if name == "rho" else 1e9):
+        return value  # the usual case, without the price of the rest
     number = check_number(name, value)
     info = np.finfo(dtype)
     with np.errstate(over="ignore", under="ignore"):
@@ -188,13 +190,19 @@ def check_hyperparameter(name: str, value: object, dtype: DTypeLike = np.float64
     return number
 
 
-def check_count(name: str, value: object) -> int:
-    """Return a whole number that is not negative."""
+def check_integer(name: str, value: object) -> int:
+    """Return a whole number."""
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Integral):
         raise TypeError(f"{name} must be an integer, but is {value!r}")
-    if int(value) < 0:
-        raise ValueError(f"{name} must not be negative, but is {value}")
     return int(value)
+
+
+def check_count(name: str, value: object) -> int:
+    """Return a whole number that is not negative."""
+    count = check_integer(name, value)
+    if count < 0:
+        raise ValueError(f"{name} must not be negative, but is {value}")
+    return count
 
 
 def check_choice(name: str, value: object, choices: Sequence[str]) -> str:

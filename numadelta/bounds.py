@@ -10,9 +10,9 @@ from scipy.optimize import Bounds
 
 
 def as_arrays(bounds: Any, x: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Return lower and upper bounds like `x`, or two empty arrays if there are none."""
+    """Return lower and upper bounds like `x`, infinite where there are none."""
     if bounds is None:
-        return np.empty(0, x.dtype), np.empty(0, x.dtype)
+        return np.full_like(x, -np.inf), np.full_like(x, np.inf)
     try:
         pairs = (bounds.lb, bounds.ub) if isinstance(bounds, Bounds) else zip(*bounds, strict=True)
         lowest, highest = (

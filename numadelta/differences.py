@@ -5,20 +5,61 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from itertools import repeat
+from collections.abc import Callable, Iterable
+from copy import copy
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-# The step, as a power of the machine precision, at which truncation and rounding balance.
-_POWER = {"2-point": 1 / 2, "3-point": 1 / 3}
+from numadelta.kernels import loop
+
+SCHEMES = ("2-point", "3-point", "cs")
+_TWO_POINT, _THREE_POINT, _COMPLEX = range(3)
 
 # The complex step subtracts nothing, so that nothing rounds and tiny is best.
 _COMPLEX_STEP = 1e-20
 
-SCHEMES = (*_POWER, "cs")
+
+@loop
+def step_of(scheme, rel_step, at, precision):
+    """Return the length of a step from the coordinate `at`; NaN as `rel_step` is the default.
+
+    By default truncation and rounding balance.
+    """
+    if not rel_step > 0:
+        if scheme == _COMPLEX:
+            rel_step = _COMPLEX_STEP
+        else:
+            rel_step = precision ** (1 / 2 if scheme == _TWO_POINT else 1 / 3)
+    return rel_step * max(1.0, abs(at))
+
+
+@loop
+def probes(scheme, at, h, low, high):
+    """Return where the coordinate `at` goes, inside its bounds: to one point or to two.
+
+    A step that does not fit is turned round, and if it fits nowhere it ends on the farther bound.
+    """
+    if scheme == _THREE_POINT and low <= at - h and at + h <= high:
+        return at - h, at + h
+    upwards = high - at >= at - low
+    if scheme == _TWO_POINT:
+        to = min(at + h, high) if upwards or at + h <= high else max(at - h, low)
+        return to, to
+    far = min(at + 2 * h, high) if upwards else max(at - 2 * h, low)
+    return at + (far - at) / 2, far
+
+
+@loop
+def slope(near, near_change, far, far_change):
+    """Return the derivative from the changes of a function after two steps (or one, twice).
+
+    The parabola through the point and two others, central or one-sided, evenly spaced or not.
+    """
+    if near == far or near == 0:  # bounds so close that there is nothing half-way
+        return far_change / far
+    return (near_change * far / near - far_change * near / far) / (far - near)
 
 
 class Differences:
@@ -30,18 +71,21 @@ class Differences:
         Forward differences, central differences, or the imaginary part of a complex step.
     x : ndarray of float32 or float64, shape (n,)
         Any point; tells the length and the dtype.
-    lower, upper : ndarray, shape (n,) or (0,)
-        Bounds in the dtype of `x`; empty if there are none.  A step that does not fit is turned
-        round, and if it fits nowhere it ends on the farther bound.  Coordinates whose bounds are
-        equal cannot be varied: they cost nothing and their derivative is given as zero.
+    lower, upper : ndarray, shape (n,)
+        Bounds in the dtype of `x`, which no evaluation leaves.  Coordinates whose bounds are equal
+        cannot be varied: they cost nothing and their derivative is given as zero.
     rel_step : array_like, optional
         Steps relative to ``max(1, abs(x))``.  By default the square root of the machine precision
         for "2-point", the cube root for "3-point" and 1e-20 for "cs".
 
     Attributes
     ----------
-    cost : int
-        The evaluations that one gradient takes.
+    scheme : int
+        The index in `SCHEMES`.
+    rel_step : ndarray of float64, shape (n,)
+        NaN where the default is wanted.
+    per_element, cost : int
+        The evaluations that one element of the gradient takes, and the whole.
     is_complex : bool
         Whether the points are complex, and so must be what the function returns.
 
@@ -55,9 +99,10 @@ class Differences:
     --------
     >>> import numpy as np
     >>> from numadelta.differences import Differences
-    >>> x, limits, gradient = np.array([1.0, 2.0]), np.empty(0), np.empty(2)
-    >>> forward = Differences("2-point", x, limits, limits)
-    >>> forward(lambda x: x[0] * x[1], x, 2.0, np.finfo(x.dtype).eps, gradient)
+    >>> x, gradient = np.array([1.0, 2.0]), np.empty(2)
+    >>> forward = Differences("2-point", x, x - np.inf, x + np.inf)
+    >>> values = lambda points: [x[0] * x[1] for x in points]
+    >>> forward(values, x, 2.0, np.finfo(x.dtype).eps, gradient)
     >>> np.round(gradient, 6)
     array([2., 1.])
     """
@@ -70,59 +115,71 @@ class Differences:
         upper: NDArray[Any],
         rel_step: ArrayLike | None = None,
     ) -> None:
-        self._scheme = scheme
-        self.is_complex = scheme == "cs"
-        steps = _checked_steps(rel_step, x, 0 if self.is_complex else float(np.finfo(x.dtype).eps))
-        lows = lower.tolist() or repeat(-np.inf, x.size)
-        highs = upper.tolist() or repeat(np.inf, x.size)
-        coordinates = zip(range(x.size), lows, highs, steps, strict=True)
-        self._free = [coordinate for coordinate in coordinates if coordinate[1] < coordinate[2]]
-        self.cost = len(self._free) * (2 if scheme == "3-point" else 1)
+        self.scheme = SCHEMES.index(scheme)
+        self.is_complex = self.scheme == _COMPLEX
+        least = 0.0 if self.is_complex else float(np.finfo(x.dtype).eps)
+        self.rel_step = _checked_steps(rel_step, x, least)
+        self.per_element = 2 if self.scheme == _THREE_POINT else 1
+        self._set_limits(lower, upper)
+
+    def _set_limits(self, lower: NDArray[Any], upper: NDArray[Any]) -> None:
+        self._lows, self._highs = lower.tolist(), upper.tolist()
+        self._free = np.flatnonzero(lower < upper).tolist()
+        self.cost = len(self._free) * self.per_element
+
+    def between(self, lower: NDArray[Any], upper: NDArray[Any]) -> Differences:
+        """Return the same scheme for other bounds."""
+        other = copy(self)
+        other._set_limits(lower, upper)
+        return other
 
     def __call__(
         self,
-        fun: Callable[[NDArray[Any]], Any],
+        values: Callable[[Iterable[NDArray[Any]]], Iterable[Any]],
         x: NDArray[Any],
         value: float,
         precision: float,
         out: NDArray[Any],
     ) -> None:
-        """Write the gradient at `x`, where `fun` has the given value, to `out`.
+        """Write the gradient at `x`, where the function has the given value, to `out`.
 
-        `fun` is given a new array each time.  `precision` is the machine precision of what it
-        returns; if that is computed in float32, float64 steps would drown in its rounding.
+        `values` maps points, each a new array, to values.  `precision` is the machine precision of
+        what the function returns; if that is computed in float32, float64 steps would drown in its
+        rounding.
         """
-        by_default = _COMPLEX_STEP if self.is_complex else precision ** _POWER[self._scheme]
+        moves = [move for i in self._free for move in self._moves(i, x.item(i), precision)]
+        found = iter(values(_moved(x, i, to) for i, to in moves))
         gradient = [0.0] * x.size
-        for i, low, high, step in self._free:
-            at = x.item(i)
-            h = (step or by_default) * max(1.0, abs(at))
+        for (i, to), *other in zip(*[iter(moves)] * self.per_element, strict=True):
+            at_near = next(found)
             if self.is_complex:
-                point = x + 0j
-                point[i] += h * 1j
-                gradient[i] = fun(point).imag / h
+                gradient[i] = at_near.imag / to.imag
                 continue
-            found = [_difference(fun, x, value, i, to) for to in self._points(at, h, low, high)]
-            gradient[i] = _slope(*found)
+            near = float(x.dtype.type(to)) - x.item(i), at_near - value
+            far = near
+            for _, farther in other:
+                far = float(x.dtype.type(farther)) - x.item(i), next(found) - value
+            gradient[i] = slope(*near, *far)
         with np.errstate(over="ignore"):
             out[:] = gradient
 
-    def _points(self, at: float, h: float, low: float, high: float) -> tuple[float, ...]:
-        """Return where the coordinate `at` goes, inside its bounds."""
-        fits = low <= at - h and at + h <= high
-        if self._scheme == "3-point" and fits:
-            return at - h, at + h
-        upwards = at + h <= high or high - at >= at - low
-        if self._scheme == "2-point":
-            return (min(at + h, high) if upwards else max(at - h, low),)
-        upwards = high - at >= at - low
-        far = min(at + 2 * h, high) if upwards else max(at - 2 * h, low)
-        return at + (far - at) / 2, far
+    def _moves(self, i: int, at: float, precision: float) -> list[tuple[int, Any]]:
+        h = step_of(self.scheme, self.rel_step[i], at, precision)
+        if self.is_complex:
+            return [(i, at + h * 1j)]
+        ends = probes(self.scheme, at, h, self._lows[i], self._highs[i])
+        return [(i, to) for to in ends[: self.per_element]]
 
 
-def _checked_steps(rel_step: ArrayLike | None, x: NDArray[Any], least: float) -> Any:
+def _moved(x: NDArray[Any], i: int, to: Any) -> NDArray[Any]:
+    point = x.astype(np.complex128) if isinstance(to, complex) else x.copy()
+    point[i] = to
+    return point
+
+
+def _checked_steps(rel_step: ArrayLike | None, x: NDArray[Any], least: float) -> NDArray[Any]:
     if rel_step is None:
-        return repeat(None, x.size)
+        return np.full(x.size, np.nan)
     steps = np.asarray(rel_step, np.float64)
     if steps.shape not in ((), (1,), x.shape):
         raise ValueError(
@@ -133,26 +190,4 @@ def _checked_steps(rel_step: ArrayLike | None, x: NDArray[Any], least: float) ->
             f"finite_diff_rel_step must be finite, positive and at least {least} (as {x.dtype}), "
             f"but is {rel_step}"
         )
-    return np.broadcast_to(steps, x.shape).tolist()
-
-
-def _difference(fun: Any, x: NDArray[Any], value: float, i: int, to: float) -> tuple[float, float]:
-    """Return how far coordinate `i` got, after rounding, and the change of the function."""
-    point = x.copy()
-    point[i] = to
-    moved = point.item(i) - x.item(i)
-    return moved, fun(point) - value
-
-
-def _slope(near: tuple[float, float], far: tuple[float, float] | None = None) -> float:
-    """Return the derivative from one change, or to second order from two.
-
-    The parabola through the point and two others, central or one-sided, evenly spaced or not.
-    """
-    a, change_a = near
-    if far is None:
-        return change_a / a
-    b, change_b = far
-    if a in (0, b):  # bounds so close that there is nothing half-way
-        return change_b / b
-    return (change_a * b / a - change_b * a / b) / (b - a)
+    return np.array(np.broadcast_to(steps, x.shape))

@@ -8,16 +8,19 @@ silently turn a float32 loop into a float64 one.
 Nothing here checks its arguments: a wrong length reads and writes out of bounds.  The checked
 doors are `numadelta.Adadelta` and `numadelta.adadelta_step`.
 
-Rules and cached loops share this one file on purpose: Numba's disk cache notices a change of
-the file that holds the cached function, and of no other.  For the same reason, do not put
-``cache=True`` on code of yours that calls them: it would keep the old arithmetic after an upgrade.
-Give it ``error_model="numpy"``, which lets the divisions of a loop vectorise.
+Numba's disk cache notices a change of the file that holds the cached function, and of no other;
+the cache used here notices a change of any file of this package.  Do not put ``cache=True`` on code
+of yours that calls these functions: it would keep the old arithmetic after an upgrade.  Give it
+``error_model="numpy"``, which lets the divisions of a loop vectorise.
 """
 
 from __future__ import annotations
 
 import math
 from contextlib import suppress
+from functools import cache
+from hashlib import sha256
+from pathlib import Path
 
 import numpy as np
 from numba import config, njit
@@ -28,8 +31,22 @@ from numba.core.caching import FunctionCache
 rule = njit(inline="always")
 
 
+@cache
+def _fingerprint():
+    """Return a hash of the sources of this package: loops inline rules of other files."""
+    files = sorted(Path(__file__).parent.glob("*.py"))
+    return sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
+
+
 class _Cache(FunctionCache):
-    """Numba's disk cache, but trouble with its files costs a compilation and not the call."""
+    """Numba's disk cache, valid for this package's sources as they are now.
+
+    Trouble with its files costs a compilation and not the call.
+    """
+
+    def __init__(self, function):
+        super().__init__(function)
+        self._cache_file._source_stamp = self._cache_file._source_stamp, _fingerprint()
 
     def load_overload(self, *args):
         """Return compiled code, or None; after a damaged file the cache starts anew."""
@@ -45,15 +62,16 @@ class _Cache(FunctionCache):
             super().save_overload(*args)
 
 
-def loop(function):
+def loop(function, **flags):
     """Compile a function when it is first called; keep the machine code on disk if possible."""
     # Strict IEEE arithmetic: fastmath would break the bit-for-bit promises and fold away the
     # checks for NaN.  The NumPy error model divides without a zero test, which is what lets loops
     # vectorise.  No parallel=True: threads run these loops on slices (see numadelta.threads).
-    compiled = njit(nogil=True, error_model="numpy")(function)
-    if not config.DISABLE_JIT:
-        with suppress(RuntimeError):  # no folder can be written to
-            compiled._cache = _Cache(function)
+    if config.DISABLE_JIT:  # compiled code does not warn either
+        return np.errstate(all="ignore")(function)
+    compiled = njit(nogil=True, error_model="numpy", **flags)(function)
+    with suppress(RuntimeError):  # no folder can be written to
+        compiled._cache = _Cache(function)
     return compiled
 
 
@@ -72,6 +90,12 @@ def effective_rate(square_avg, acc_delta, eps):
     One root of the quotient instead of a quotient of roots: one square root less per element.
     """
     return math.sqrt((acc_delta + eps) / (square_avg + eps))
+
+
+@rule
+def average(old, new, rho, decay):
+    """Return the running average of squares after one more value (Zeiler 2012, eq. 10)."""
+    return rho * old + decay * new * new
 
 
 @rule
@@ -116,9 +140,9 @@ def adadelta_rule(param, grad, square_avg, acc_delta, lr, rho, decay, eps, tiny)
     >>> adadelta_rule(1.0, 0.1, 0.0, 0.0, 1.0, 0.95, 0.05, 1e-6, 0.0)
     (0.9955323294839123, 0.0005000000000000001, 9.980039920159682e-07)
     """
-    square_avg = flush(rho * square_avg + decay * grad * grad, tiny)
+    square_avg = flush(average(square_avg, grad, rho, decay), tiny)
     delta = effective_rate(square_avg, acc_delta, eps) * grad
-    acc_delta = flush(rho * acc_delta + decay * delta * delta, tiny)
+    acc_delta = flush(average(acc_delta, delta, rho, decay), tiny)
     return param - lr * delta, square_avg, acc_delta
 
 

@@ -7,23 +7,43 @@ from __future__ import annotations
 
 import inspect
 import math
+import multiprocessing
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import numpy as np
+from numba.extending import is_jitted
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import OptimizeResult, OptimizeWarning
 
-from numadelta import arrays
+from numadelta import arrays, compiled, descent, iteration
 from numadelta.bounds import as_arrays
-from numadelta.descent import descend
 from numadelta.differences import SCHEMES, Differences
 from numadelta.objective import Objective
 
 # What a first-order method needs does not grow with the number of variables, hence no 200 * n.
 _DEFAULT_MAXITER = 10_000
+
+# gtol and ftol.  In float32 gradients are seldom right to 1e-5.
+_TOLERANCES = {np.dtype(np.float32): (1e-4, 1e-6), np.dtype(np.float64): (1e-5, 1e-12)}
+
+SUCCESS = 0, "Optimization terminated successfully."
+# Status and message of what ended a run, as SciPy's own minimisers give them.
+ENDS = {
+    iteration.GTOL: SUCCESS,
+    iteration.FTOL: SUCCESS,
+    iteration.XTOL: SUCCESS,
+    iteration.MAXITER: (1, "Maximum number of iterations has been exceeded."),
+    iteration.MAXFEV: (1, "Maximum number of function evaluations has been exceeded."),
+    iteration.MAXTIME: (1, "Maximum time has been exceeded."),
+    iteration.PRECISION: (2, "Desired error not necessarily achieved due to precision loss."),
+    iteration.NONFINITE: (3, "NaN result encountered."),
+    iteration.STOPPED: (99, "`callback` raised `StopIteration`."),
+}
 
 
 def minimize(
@@ -39,62 +59,94 @@ def minimize(
 ) -> OptimizeResult:
     """Minimise a function of several variables with ADADELTA.
 
-    The method of the paper, without safeguard: the value may rise, and the best point is kept.  It
-    suits noisy objectives; on smooth ones it may end in a cycle about the minimum and never
-    converge, and then another `lr` may do better.
+    With its safeguard, the default, each step decreases the value: ADADELTA's rates are the
+    diagonal of a memoryless BFGS step, which a line search makes shorter where needed.  Without,
+    the method is that of the paper, for noisy objectives: each step is taken, whatever the value.
 
     Parameters
     ----------
     fun : callable
-        The objective, ``fun(x, *args) -> float``, or with ``jac=True`` the pair of value and
-        gradient.  It always gets a copy of the point.
+        The objective, ``fun(x, *args) -> float``; with ``jac=True`` it returns the pair of value
+        and gradient, and with ``jac="inplace"`` it is ``fun(x, grad, *args) -> float`` and writes
+        all of `grad`.  It always gets a copy of the point.  If `fun` is an ``@njit`` function, and
+        `jac` too if it is one, the whole run is compiled.
     x0 : array_like, shape (n,)
         Where to start; a number for n = 1.  The points are float32 if `x0` is, else float64.
     args : tuple, optional
-        Further arguments of `fun` and `jac`.
-    jac : callable, bool or {"2-point", "3-point", "cs"}, optional
-        The gradient, ``jac(x, *args)``, or True if `fun` returns it, too, or the scheme of finite
-        differences that replaces it.  "2-point" by default; "cs" needs a `fun` that takes complex
-        numbers.
+        Further arguments of `fun` and `jac`; numbers, arrays and tuples of them if these are
+        compiled.
+    jac : callable, bool or {"inplace", "2-point", "3-point", "cs"}, optional
+        The gradient, ``jac(x, *args)``, or how `fun` gives it, or the scheme of finite differences
+        that replaces it.  "2-point" by default; "cs" needs a `fun` that takes complex numbers.
     bounds : scipy.optimize.Bounds or sequence of (min, max), optional
         Limits that no evaluation leaves, those of finite differences included.  None or infinity
         means no limit; equal limits fix a coordinate.
     tol : float, optional
         The default of `gtol`.
     callback : callable, optional
-        Called after each iteration as ``callback(intermediate_result=...)`` with attributes ``x``
+        Called after each step as ``callback(intermediate_result=...)`` with attributes ``x``
         and ``fun``, if that is the name of its only parameter, else as ``callback(xk)``.
         StopIteration ends the run.
     options : dict, optional
         Any of those below, which may also be given as keywords.
-    lr, rho, eps : float
-        As in `numadelta.Adadelta`: by default 1, 0.95 and 1e-6.
-    maxiter : int, optional
-        The most iterations, by default 10000; ``inf`` for no limit.
+    lr : float, default 1
+        Factor of ADADELTA's steps; with safeguard only of those without memory, such as the first.
+    rho : float, default 0.95
+        What the running averages keep at each step.
+    eps : float, default 1e-6
+        Where the average of squared steps starts; without safeguard, the constant of the paper.
+    safeguard : bool, default True
+        Whether to accept only steps that decrease the value enough.
+    maxiter : int, default 10000
+        The most steps; ``inf`` for no limit.
     maxfev : int, optional
         The most evaluations of `fun`, those of finite differences included.  Never exceeded: an
-        iteration for which too few are left is not begun.  No limit by default.
-    gtol : float, default 1e-5
+        evaluation is not begun if too few are left for its gradient.  No limit by default.
+    maxtime : float, optional
+        The most seconds, looked at between evaluations, or if compiled about every 5 ms.  No limit
+        by default.
+    gtol : float, default 1e-5, or 1e-4 for float32
         Converged is a point whose projected gradient, which is the gradient itself away from the
         bounds, is nowhere larger.
+    ftol : float, default 1e-12, or 1e-6 for float32
+        Converged are 10 steps in a row of which each decreases the value by no more than this part
+        of it.  Only with safeguard.
+    xtol : float, default 0
+        Converged are 10 steps in a row of which each changes no coordinate by more than this part
+        of the largest one.  Only with safeguard.
+    lr_decay : float, default 0
+        Step k has the rate ``lr / (1 + lr_decay * k)``.  Only without safeguard.
+    averaging : bool, default False
+        Whether the result is the weighted mean of the iterates, recent ones counting more.  Such a
+        run ends by a limit only.  Only without safeguard.
     disp : bool, default False
         Whether to print the outcome.
     return_all : bool, default False
-        Whether the result has ``allvecs``, the list of all iterates.
+        Whether the result has ``allvecs``, the list of the start and all iterates.
+    check_gradient : bool, default False
+        Whether to compare the gradient at `x0` with central differences, and warn if it looks
+        wrong.
+    workers : int or callable, optional
+        How many processes, -1 for one per core, evaluate the points of finite differences, or a
+        function like `map` to do so.  Not for compiled objectives.
     finite_diff_rel_step : array_like, optional
         Steps of finite differences relative to ``max(1, abs(x))``.
 
     Returns
     -------
     scipy.optimize.OptimizeResult
-        ``x`` is the best point seen, ``fun`` its value and ``jac`` its gradient; ``nit``,
-        ``nfev`` and ``njev`` count; ``success``, ``status`` and ``message`` say how it ended:
+        ``x`` is the best point seen, or the mean with `averaging`, ``fun`` its value and ``jac``
+        its gradient; ``nit`` counts steps, ``nfev`` evaluations and ``njev`` gradients;
+        ``success``, ``status`` and ``message`` say how it ended:
 
-        0. The gradient at ``x`` passed the test, and no point seen was better by more than
-           rounding.
-        1. `maxiter` or `maxfev` was reached.
-        3. The value or the gradient came out as NaN or infinite, or the gradient so large that its
-           square overflows.  ``x`` is still the best point before, or else `x0`.
+        0. `gtol`, `ftol` or `xtol` holds.  Without safeguard: the gradient at ``x`` passed the
+           test, and no point seen was better by more than rounding.
+        1. `maxiter`, `maxfev` or `maxtime` was reached.
+        2. Along a way that should lead downhill no decrease was found: the gradient is wrong or
+           noisy, the function has a kink or no lowest value, or its values are not precise enough.
+        3. The value or the gradient at `x0` is NaN or infinite; without safeguard, at any point, or
+           the gradient is so large that its square overflows.  ``x`` is still the best point
+           before, or else `x0`.
         99. The callback raised StopIteration.
 
         ``jac`` holds NaN if there is no gradient at ``x``.
@@ -108,65 +160,108 @@ def minimize(
     Warns
     -----
     RuntimeWarning
-        If `x0` is outside the bounds, and clipped; for `hess`, `hessp` and other things given but
-        not used.
+        If `x0` is outside the bounds, and clipped; for a gradient that looks wrong; for `hess`,
+        `hessp` and other things given but not used.
     scipy.optimize.OptimizeWarning
         For unknown options; with `disp`, for a run that did not converge.
 
     See Also
     --------
+    minimize_batch : Many independent problems in one call.
     adadelta : The same as a ``method`` of `scipy.optimize.minimize`.
 
     Notes
     -----
-    With bounds, a step is taken as without them and its end is clipped.  An objective that
-    computes in float32 should be given a float32 `x0`, or differences with the steps of float64
-    may vanish in its rounding.
+    The step is ``a * v - theta * eta * (g - b * y)`` with the rates ``eta = sqrt(E[dx^2]) /
+    sqrt(E[g^2])`` of ADADELTA [1]_, the last step v and the change y of the gradient along it;
+    a, b and theta make it that of self-scaling memoryless BFGS [2]_.  It is accepted by Armijo's
+    condition.  Coordinates that a bound stops are left out, and trial points are clipped.  A trial
+    that is not finite is a rejected one, so the objective may be NaN where it is not defined.
+    ``docs/minimize.md`` has the whole method, and measurements.
+
+    An objective that computes in float32 should be given a float32 `x0`, or differences with the
+    steps of float64 may vanish in its rounding.
+
+    Compiled objectives should have ``error_model="numpy"``, or a division by zero raises
+    ZeroDivisionError.
+
+    References
+    ----------
+    .. [1] M. D. Zeiler, "ADADELTA: an adaptive learning rate method", arXiv:1212.5701 (2012).
+    .. [2] D. F. Shanno, "Conjugate gradient methods with inexact searches", Math. Oper. Res. 3
+       (1978).  J. Nocedal and S. J. Wright, "Numerical Optimization", 2nd ed. (2006), section 7.2.
 
     Examples
     --------
     >>> import numadelta as nd
     >>> def fun(x):
     ...     return (x[0] - 1) ** 2 + (x[1] + 2) ** 2
-    >>> res = nd.minimize(fun, [0.0, 0.0], lr=0.5)
+    >>> res = nd.minimize(fun, [0.0, 0.0])
     >>> res.success, res.message
     (True, 'Optimization terminated successfully.')
     >>> res.x.round(3)
     array([ 1., -2.])
+
+    With bounds, compiled, and a gradient written in place:
+
+    >>> import numba
+    >>> @numba.njit
+    ... def rosenbrock(x, grad, steepness):
+    ...     rise = x[1] - x[0] ** 2
+    ...     grad[0] = -4 * steepness * rise * x[0] - 2 * (1 - x[0])
+    ...     grad[1] = 2 * steepness * rise
+    ...     return steepness * rise**2 + (1 - x[0]) ** 2
+    >>> bounds = [(None, 0.5), (None, None)]
+    >>> res = nd.minimize(rosenbrock, [-1.2, 1.0], (100.0,), jac="inplace", bounds=bounds)
+    >>> res.x.round(3), res.jac.round(3)
+    (array([0.5 , 0.25]), array([-1.,  0.]))
     """
-    given = _merged(options, options_as_keywords)
+    given = merged(options, options_as_keywords)
     if tol is not None:
         given.setdefault("gtol", tol)
-    x = _start(x0)
-    settings = _Settings(x.dtype, **given)
+    if not callable(fun):
+        raise TypeError(f"fun must be callable, but is a {type(fun).__name__}")
+    x = start_of(x0)
+    chosen = Options(x.dtype, **given)
     lower, upper = as_arrays(bounds, x)
-    if lower.size and not ((lower <= x) & (x <= upper)).all():
+    if bounds is not None and not ((lower <= x) & (x <= upper)).all():
         message = "Initial guess is not within the specified bounds and was clipped."
         warnings.warn(message, RuntimeWarning, stacklevel=2)
         x = np.clip(x, lower, upper)
-    if not callable(fun):
-        raise TypeError(f"fun must be callable, but is a {type(fun).__name__}")
-    jac, differences = _derivative(jac, x, lower, upper, settings.finite_diff_rel_step)
-    objective = Objective(
-        fun, jac, args if isinstance(args, tuple) else (args,), x.dtype, differences
-    )
-    allvecs = [x.copy()] if settings.return_all else None
-    result = descend(
-        objective,
-        x,
-        lower,
-        upper,
-        _reporter(callback, allvecs),
-        rates=settings.rates,
-        maxiter=settings.maxiter,
-        maxfev=settings.maxfev,
-        gtol=settings.gtol,
-    )
+    args = args if isinstance(args, tuple) else (args,)
+    jac, differences = derivative(jac, x, lower, upper, chosen.finite_diff_rel_step)
+    settings = chosen.settings
+    settings["per_element"] = differences.per_element if differences else 0
+    vectors = np.zeros((iteration.ROWS, x.size), x.dtype)
+    vectors[iteration.POINT], vectors[iteration.LOWER], vectors[iteration.UPPER] = x, lower, upper
+    runs = np.zeros(1, iteration.RUN)
+    iteration.begin(vectors, runs[0], settings[0])
+    if chosen.check_gradient and differences is None:
+        _check_gradient(Objective(fun, jac, args, x, None), vectors, runs, settings)
+    allvecs = [x.copy()] if chosen.return_all else None
+    report = _reporter(callback, allvecs)
+    drive = _driver(fun, jac, args, x, differences, chosen.workers)
+    drive(vectors, runs, settings, chosen.maxtime, report)
+    result = as_result(vectors, runs[0])
     if allvecs is not None:
         result.allvecs = allvecs
-    if settings.disp:
+    if chosen.disp:
         _announce(result)
     return result
+
+
+def _check_gradient(
+    objective: Objective, vectors: NDArray[Any], runs: NDArray[Any], settings: NDArray[Any]
+) -> None:
+    """Take the first evaluation of a run, and compare its gradient with differences."""
+    x = vectors[iteration.POINT].copy()
+    if runs["nfev"][0] + 1 + objective.cost_of_check(x.size) > settings["maxfev"][0]:
+        _warn("maxfev leaves no evaluations for check_gradient", RuntimeWarning)
+        return
+    descent.advance(objective, vectors, runs, settings)
+    if runs["nit"][0] == 0:
+        limits = vectors[iteration.LOWER], vectors[iteration.UPPER]
+        runs["nfev"] += objective.check_gradient(x, vectors[iteration.GRAD], *limits)
 
 
 class _Method:
@@ -210,7 +305,8 @@ class _Method:
 adadelta = _Method()
 
 
-def _merged(options: dict[str, Any] | None, keywords: dict[str, Any]) -> dict[str, Any]:
+def merged(options: dict[str, Any] | None, keywords: dict[str, Any]) -> dict[str, Any]:
+    """Return all options, however they were given."""
     if not isinstance(options, (dict, type(None))):
         raise TypeError(f"options must be a dict, but is a {type(options).__name__}")
     if twice := sorted(set(options or ()) & set(keywords)):
@@ -218,8 +314,8 @@ def _merged(options: dict[str, Any] | None, keywords: dict[str, Any]) -> dict[st
     return {**(options or {}), **keywords}
 
 
-class _Settings:
-    """The options of `minimize`, checked."""
+class Options:
+    """The options of `minimize`, checked; `settings` are those that its drivers need."""
 
     def __init__(
         self,
@@ -228,11 +324,19 @@ class _Settings:
         lr: float = 1.0,
         rho: float = 0.95,
         eps: float = 1e-6,
+        lr_decay: float = 0.0,
         maxiter: float | None = None,
         maxfev: float | None = None,
-        gtol: float = 1e-5,
+        maxtime: float | None = None,
+        gtol: float | None = None,
+        ftol: float | None = None,
+        xtol: float = 0.0,
+        safeguard: bool = True,
+        averaging: bool = False,
         disp: bool = False,
         return_all: bool = False,
+        check_gradient: bool = False,
+        workers: Any = None,
         finite_diff_rel_step: ArrayLike | None = None,
         constraints: Any = None,
         hess: Any = None,
@@ -246,13 +350,44 @@ class _Settings:
                 _warn(f"ADADELTA uses first derivatives; {name} is not used", RuntimeWarning)
         if unknown:
             _warn(f"Unknown solver options: {', '.join(unknown)}", OptimizeWarning)
-        rates = {"lr": lr, "rho": rho, "eps": eps}
-        self.rates = [arrays.check_hyperparameter(*rate, dtype) for rate in rates.items()]
-        self.maxiter = _limit("maxiter", maxiter, 0, _DEFAULT_MAXITER)
-        self.maxfev = _limit("maxfev", maxfev, 1, math.inf)
-        self.gtol = arrays.check_hyperparameter("gtol", gtol)
+        if safeguard and (lr_decay or averaging):
+            raise ValueError(
+                "lr_decay and averaging are for noisy objectives: they need safeguard=False"
+            )
+        for name, value in {"lr": lr, "rho": rho, "eps": eps}.items():
+            arrays.check_hyperparameter(name, value, dtype)
+        for name, value in {"gtol": gtol, "ftol": ftol, "xtol": xtol, "lr_decay": lr_decay}.items():
+            if value is not None:
+                arrays.check_hyperparameter(name, value)
+        default_gtol, default_ftol = _TOLERANCES[dtype]
+        gtol = default_gtol if gtol is None else gtol
+        ftol = default_ftol if ftol is None else ftol
+        self.settings = np.array(
+            [
+                (
+                    lr,
+                    rho,
+                    eps,
+                    lr_decay,
+                    gtol,
+                    ftol,
+                    xtol,
+                    _limit("maxiter", maxiter, 0, _DEFAULT_MAXITER),
+                    _limit("maxfev", maxfev, 1, math.inf),
+                    0,  # per_element: set when the differences are known
+                    bool(safeguard),
+                    bool(averaging),
+                )
+            ],
+            iteration.SETTINGS,
+        )
+        self.maxtime = math.inf if maxtime is None else arrays.check_number("maxtime", maxtime)
+        if not self.maxtime >= 0:
+            raise ValueError(f"maxtime must be at least 0 seconds, but is {maxtime}")
         self.disp = disp
         self.return_all = return_all
+        self.check_gradient = check_gradient
+        self.workers = workers
         self.finite_diff_rel_step = finite_diff_rel_step
 
 
@@ -269,15 +404,16 @@ def _warn(message: str, category: type[Warning]) -> None:
     warnings.warn(message, category, stacklevel=4)
 
 
-def _start(x0: ArrayLike) -> NDArray[Any]:
+def start_of(x0: ArrayLike, most_dimensions: int = 1) -> NDArray[Any]:
     """Return a new array of the right dtype."""
     arrays.refuse_masked("x0", x0)
     given = np.asarray(x0)
     if given.dtype.kind not in "fiub":
         raise TypeError(f"x0 must hold real numbers, but has dtype {given.dtype}")
-    if given.ndim > 1:
-        raise ValueError(f"'x0' must only have one dimension. Its shape is {given.shape}.")
-    if given.size == 0:
+    if given.ndim > most_dimensions:
+        only = "one dimension" if most_dimensions == 1 else "one or two dimensions"
+        raise ValueError(f"'x0' must only have {only}. Its shape is {given.shape}.")
+    if given.size == 0 and not (given.ndim == 2 and given.shape[1] > 0):
         raise ValueError("x0 must not be empty")
     single = given.dtype.newbyteorder("=") == np.float32
     x = np.array(given, np.float32 if single else np.float64, ndmin=1)
@@ -285,13 +421,13 @@ def _start(x0: ArrayLike) -> NDArray[Any]:
     return x
 
 
-def _derivative(
+def derivative(
     jac: Any, x: NDArray[Any], lower: NDArray[Any], upper: NDArray[Any], rel_step: Any
 ) -> tuple[Any, Differences | None]:
     """Return jac as True, a function or None, and in the last case differences instead."""
     if isinstance(jac, (bool, np.bool_)):
         jac = True if jac else None
-    if jac is True or callable(jac):
+    if jac is True or callable(jac) or (isinstance(jac, str) and jac == "inplace"):
         if rel_step is not None:
             _warn(
                 "finite_diff_rel_step is not used, because jac gives the gradient", RuntimeWarning
@@ -300,10 +436,67 @@ def _derivative(
     scheme = "2-point" if jac is None else jac
     if not isinstance(scheme, str) or scheme not in SCHEMES:
         raise ValueError(
-            f"jac must be a function, True, False, None or one of {', '.join(SCHEMES)}, "
+            "jac must be a function, True, False, None or one of inplace, "
+            f"{', '.join(SCHEMES)}, "
             f"but is {jac!r}"
         )
     return None, Differences(scheme, x, lower, upper, rel_step)
+
+
+def _driver(
+    fun: Callable[..., Any],
+    jac: Any,
+    args: tuple[Any, ...],
+    x: NDArray[Any],
+    differences: Differences | None,
+    workers: Any,
+) -> Callable[..., None]:
+    """Return the driver for an objective."""
+    if is_jitted(fun) and (not callable(jac) or is_jitted(jac)):
+        is_complex = differences is not None and differences.is_complex
+        objective = compiled.compile_objective(fun, jac, args, x.dtype, is_complex)
+        if objective is not None:
+            if workers is not None:
+                _warn("workers is not used: the objective is compiled", RuntimeWarning)
+            return partial(compiled.descend, objective, differences)
+
+    def drive(*run: Any) -> None:
+        with _mapper(workers) as mapper:
+            descent.descend(Objective(fun, jac, args, x, differences, mapper), *run)
+
+    return drive
+
+
+@contextmanager
+def _mapper(workers: Any) -> Iterator[Callable[..., Any]]:
+    """Yield `map`, or what replaces it, as SciPy's minimisers take `workers`."""
+    if workers is None or callable(workers):
+        yield workers or map
+        return
+    count = arrays.check_integer("workers", workers)
+    if count == 1:
+        yield map
+    elif count == -1 or count > 1:
+        with multiprocessing.Pool(None if count == -1 else count) as pool:
+            yield pool.map
+    else:
+        raise ValueError(f"workers must be -1, a positive number or a map, but is {workers}")
+
+
+def as_result(vectors: NDArray[Any], run: Any) -> OptimizeResult:
+    """Return what a run found."""
+    status, message = ENDS[int(run["end"])]
+    return OptimizeResult(
+        x=vectors[iteration.X].copy(),
+        fun=float(run["value"]),
+        jac=vectors[iteration.GRAD].copy(),
+        nit=max(int(run["nit"]), 0),
+        nfev=int(run["nfev"]),
+        njev=int(run["njev"]),
+        status=status,
+        success=status == 0,
+        message=message,
+    )
 
 
 def _reporter(

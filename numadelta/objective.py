@@ -1,9 +1,11 @@
-"""The user's objective and gradient behind checks of what they return."""
+"""The user's objective and gradient in Python, behind checks of what they return."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,12 +19,16 @@ _FORMS = (
     "value"
 )
 
+# A gradient is called wrong when it differs by more than this part from central differences.
+_SUSPICIOUS = 1e-3
+# Steps of the check, relative to those usual for central differences.
+_STEP_SCALES = (1.0, 1e-3, 1e-6)
+
 
 class Objective:
     """The user's functions: they get copies of the point, and what they return is checked.
 
-    `nfev` and `njev` count the evaluations of `fun` and of gradients; `cost` is how many of `fun`
-    one call of `value_and_gradient` takes.  `jac` is True, a function, or None for `differences`.
+    `jac` is True, "inplace", a function, or None for `differences`.
     """
 
     def __init__(
@@ -30,53 +36,90 @@ class Objective:
         fun: Callable[..., Any],
         jac: Any,
         args: tuple[Any, ...],
-        dtype: np.dtype[Any],
+        x: NDArray[Any],
         differences: Differences | None,
+        mapper: Callable[..., Iterable[Any]] = map,
     ) -> None:
         self._fun = fun
         self._jac = jac
         self._args = args
         self._differences = differences
+        self._mapper = mapper
         # Machine precision of the values: coarser than that of the points if fun rounds to less.
-        self._precision = float(np.finfo(dtype).eps)
-        self.cost = 1 + (differences.cost if differences else 0)
-        self.nfev = 0
-        self.njev = 0
+        self._precision = float(np.finfo(x.dtype).eps)
+        self._at = math.nan
+        # The gradient that came with the value.
+        self._pending = np.empty_like(x)
 
-    def value_and_gradient(self, x: NDArray[Any], out: NDArray[Any]) -> float:
-        """Return the value at `x` and, if it is finite, write the gradient to `out`."""
+    def value(self, x: NDArray[Any]) -> float:
+        """Return the value at `x`."""
         if self._jac is True:
-            self.nfev += 1
             pair = self._fun(x.copy(), *self._args)
             if not isinstance(pair, (tuple, list)) or len(pair) != 2:
                 raise TypeError(
                     "with jac=True fun must return a pair, (value, gradient), but it returned "
                     f"{_described(pair)}; {_FORMS}"
                 )
-            value = self._as_float(pair[0])
-            if math.isfinite(value):
-                self.njev += 1
-                _take_gradient(pair[1], out, "the gradient that fun returned (jac=True)")
-            return value
-        value = self.value(x.copy())
-        if math.isfinite(value):
-            self.njev += 1
-            if self._differences is None:
-                _take_gradient(self._jac(x.copy(), *self._args), out, "what jac returned")
-            else:
-                fun = self._complex_value if self._differences.is_complex else self.value
-                self._differences(fun, x, value, self._precision, out)
-        return value
+            self._at = self._as_float(pair[0])
+            if math.isfinite(self._at):
+                _take_gradient(pair[1], self._pending, "the gradient that fun returned (jac=True)")
+        elif self._jac == "inplace":
+            self._pending.fill(np.nan)
+            self._at = self._as_float(self._fun(x.copy(), self._pending, *self._args))
+        else:
+            self._at = self._as_float(self._fun(x.copy(), *self._args))
+        return self._at
 
-    def value(self, x: NDArray[Any]) -> float:
-        """Return the value at `x`, an array that is given away."""
-        self.nfev += 1
-        return self._as_float(self._fun(x, *self._args))
+    def gradient(self, x: NDArray[Any], out: NDArray[Any]) -> None:
+        """Write the gradient at `x`, where `value` was called last, to `out`."""
+        if self._jac is True or self._jac == "inplace":
+            out[:] = self._pending
+        elif self._differences is None:
+            _take_gradient(self._jac(x.copy(), *self._args), out, "what jac returned")
+        else:
+            self._differences(self._values, x, self._at, self._precision, out)
 
-    def _complex_value(self, x: NDArray[Any]) -> complex:
-        self.nfev += 1
-        value = _as_scalar(self._fun(x, *self._args), "c", "with jac='cs', a complex one")
-        return complex(value.item())
+    def check_gradient(
+        self, x: NDArray[Any], gradient: NDArray[Any], lower: NDArray[Any], upper: NDArray[Any]
+    ) -> int:
+        """Warn if this is not the gradient at `x`, where `value` was called last.
+
+        Returns the evaluations made.  A gradient is right if central differences of one of three
+        steps agree, because nothing tells the scale on which the function varies.
+        """
+        value, evaluations = self._at, 0
+        wrong = np.ones(x.size, np.bool_)
+        for scale in _STEP_SCALES:
+            step = scale * self._precision ** (1 / 3)
+            free = np.where(wrong, lower, x), np.where(wrong, upper, x)
+            central = Differences("3-point", x, *free, max(step, 4 * np.finfo(x.dtype).eps))
+            found = np.empty_like(x)
+            central(lambda points: map(self.value, points), x, value, self._precision, found)
+            evaluations += central.cost
+            noise = self._precision * abs(value) / step
+            error = np.abs(gradient - found)
+            allowed = _SUSPICIOUS * np.maximum(np.abs(gradient), np.abs(found)) + noise
+            wrong &= ~(error <= allowed) & (lower < upper)
+            if not wrong.any():
+                return evaluations
+        i = int(np.argmax(wrong))
+        warnings.warn(
+            f"the gradient looks wrong: at x0 its element {i} is {gradient[i]}, but central "
+            f"differences of fun give {found[i]}",
+            RuntimeWarning,
+            stacklevel=4,
+        )
+        return evaluations
+
+    @staticmethod
+    def cost_of_check(n: int) -> int:
+        """Return the evaluations that `check_gradient` may make."""
+        return 2 * n * len(_STEP_SCALES)
+
+    def _values(self, points: Iterable[NDArray[Any]]) -> Iterable[Any]:
+        complex_points = self._differences is not None and self._differences.is_complex
+        as_number = _as_complex if complex_points else self._as_float
+        return map(as_number, self._mapper(partial(_call, self._fun, self._args), points))
 
     def _as_float(self, value: Any) -> float:
         if isinstance(value, float):
@@ -85,6 +128,15 @@ class Objective:
         if array.dtype.kind == "f":
             self._precision = max(self._precision, float(np.finfo(array.dtype).eps))
         return float(array.item())
+
+
+def _call(fun: Callable[..., Any], args: tuple[Any, ...], x: NDArray[Any]) -> Any:
+    # A function of the module, so that worker processes can be sent it.
+    return fun(x, *args)
+
+
+def _as_complex(value: Any) -> complex:
+    return complex(_as_scalar(value, "c", "with jac='cs', a complex one").item())
 
 
 def _as_scalar(value: Any, kinds: str, expected: str) -> NDArray[Any]:

@@ -7,7 +7,6 @@ import pytest
 
 from numadelta.differences import SCHEMES, Differences
 
-NONE = np.empty(0)
 EPS = float(np.finfo(float).eps)
 
 
@@ -15,20 +14,29 @@ def cubes(x):
     return complex((x**3).sum()) if np.iscomplexobj(x) else float((x**3).sum())
 
 
-def gradient(scheme, fun, x, lower=NONE, upper=NONE, precision=EPS, rel_step=None):
+def free(x):
+    return np.full_like(x, -np.inf), np.full_like(x, np.inf)
+
+
+def gradient(scheme, fun, x, lower=-np.inf, upper=np.inf, precision=EPS, rel_step=None):
     """Return the gradient and the points it was made of."""
     points = []
 
-    def recorded(point):
-        points.append(point.copy())
-        return fun(point)
+    def values(given):
+        for point in given:
+            points.append(point.copy())
+            result = fun(point)
+            point.fill(7)  # each is a new array
+            yield result
 
     x = np.asarray(x, float)
-    lower, upper = (np.asarray(limit, float) for limit in (lower, upper))
+    before = x.copy()
+    lower, upper = (np.broadcast_to(np.asarray(limit, float), x.shape) for limit in (lower, upper))
     differences = Differences(scheme, x, lower, upper, rel_step)
     out = np.full_like(x, 7)
-    differences(recorded, x, float(np.real(fun(x))), precision, out)
-    assert len(points) <= differences.cost
+    differences(values, x, float(np.real(fun(x))), precision, out)
+    assert len(points) == differences.cost
+    np.testing.assert_array_equal(x, before)
     return out, np.array(points)
 
 
@@ -41,7 +49,7 @@ X = np.array([1.0, -2.0, 0.0, 30.0])
 def test_each_scheme_has_its_accuracy_and_its_cost(scheme, rtol, cost):
     found, points = gradient(scheme, cubes, X)
     np.testing.assert_allclose(found, 3 * X**2, rtol=rtol, atol=rtol)
-    assert Differences(scheme, X, NONE, NONE).cost == len(points) == cost
+    assert Differences(scheme, X, *free(X)).cost == len(points) == cost
 
 
 def test_steps_grow_with_large_coordinates_only():
@@ -108,14 +116,14 @@ def test_what_is_not_finite_stays_visible(scheme):
 
 def test_float32_points_stay_float32_and_what_overflows_there_becomes_infinite():
     x, out = np.ones(1, np.float32), np.empty(1, np.float32)
-    none = np.empty(0, np.float32)
     kinds = []
 
-    def steep(point):
-        kinds.append(point.dtype.name)
-        return float(point[0]) * 1e300
+    def steep(points):
+        for point in points:
+            kinds.append(point.dtype.name)
+            yield float(point[0]) * 1e300
 
-    Differences("2-point", x, none, none)(steep, x, 1e300, float(np.finfo(np.float32).eps), out)
+    Differences("2-point", x, *free(x))(steep, x, 1e300, float(np.finfo(np.float32).eps), out)
     assert kinds == ["float32"]
     assert out == np.inf
 
@@ -123,9 +131,46 @@ def test_float32_points_stay_float32_and_what_overflows_there_becomes_infinite()
 @pytest.mark.parametrize("rel_step", [0, -1e-8, np.nan, np.inf, 1e-17])
 def test_steps_that_cannot_work_are_refused(rel_step):
     with pytest.raises(ValueError, match="finite_diff_rel_step must be"):
-        Differences("2-point", X, NONE, NONE, rel_step)
+        Differences("2-point", X, *free(X), rel_step)
 
 
 def test_the_complex_step_may_be_as_small_as_one_likes():
     found, _ = gradient("cs", cubes, X, rel_step=1e-150)
     np.testing.assert_allclose(found, 3 * X**2, rtol=1e-15)
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_all_points_are_asked_for_at_once_so_that_they_may_be_shared_out(scheme):
+    sizes = []
+
+    def values(points):
+        points = list(points)
+        sizes.append(len(points))
+        return [cubes(point) for point in points]
+
+    out = np.empty(4)
+    differences = Differences(scheme, X, *free(X))
+    differences(values, X, cubes(X), EPS, out)
+    assert sizes == [differences.cost]
+    np.testing.assert_array_equal(out, gradient(scheme, cubes, X)[0])
+
+
+@pytest.mark.parametrize("scheme", ["2-point", "3-point"])
+def test_the_same_scheme_may_be_taken_between_other_bounds(scheme):
+    first = Differences(scheme, X, *free(X), rel_step=0.1)
+    lower = np.array([1.0, -2.0, 0.0, 30.0])
+    upper = np.array([1.0, 9.0, 9.0, 30.0])
+    other = first.between(lower, upper)
+    assert (first.cost, other.cost) == (4 * first.per_element, 2 * first.per_element)
+    assert (other.scheme, other.is_complex) == (first.scheme, first.is_complex)
+    points = []
+    out = np.empty(4)
+    other(lambda given: [points.append(x) or cubes(x) for x in given], X, cubes(X), EPS, out)
+    assert all(((lower <= point) & (point <= upper)).all() for point in points)
+    assert out[0] == out[3] == 0
+
+
+def test_a_scheme_is_known_by_its_index():
+    assert [SCHEMES[Differences(name, X, *free(X)).scheme] for name in SCHEMES] == list(SCHEMES)
+    assert [Differences(name, X, *free(X)).is_complex for name in SCHEMES] == [False, False, True]
+    assert [Differences(name, X, *free(X)).per_element for name in SCHEMES] == [1, 2, 1]

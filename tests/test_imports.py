@@ -21,11 +21,12 @@ BENCH = {
 }
 
 FLOORS = [
-    {"kernels", "arrays", "threads", "datasets", "differences", "bounds", "checkpoint"},
-    {"cpu", "cuda", "layers", "data", "objective"},
-    {"optimizer", "backprop", "descent"},
-    {"training", "evaluation", "minimizer"},
-    {"mlp"},
+    {"kernels", "arrays", "threads", "datasets", "bounds", "checkpoint", "pointers", "ticker"},
+    {"cpu", "cuda", "layers", "data", "differences", "iteration"},
+    {"optimizer", "backprop", "objective", "compiled"},
+    {"training", "evaluation", "descent"},
+    {"mlp", "minimizer"},
+    {"batch"},
     {"plotting", "bench"},
     {"cli"},
 ]

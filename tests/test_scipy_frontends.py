@@ -1,7 +1,7 @@
 """`numadelta.adadelta` inside SciPy's global optimisers, which treat a method each in its way.
 
-The objectives are from the literature, with minima that are known: Rastrigin, Himmelblau and the
-six-hump camel; the last lines of each docstring say where the minima are.
+The objectives are from the literature and from SciPy's documentation, with minima that are known:
+the last lines of each docstring say where they are.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import functools
 
 import numpy as np
 import pytest
+from numba import njit
 from scipy.optimize import (
     Bounds,
     basinhopping,
@@ -75,8 +76,11 @@ def test_minimize_memoises_a_pair_and_calls_it_once_per_point():
         calls.append(x)
         return rastrigin(x), rastrigin_slope(x)
 
-    found = minimize(fun, [0.2, 0.3], jac=True, method=nd.adadelta, options={"maxiter": 9})
-    assert len(calls) == found.nfev == found.njev == 10
+    for safeguard in (True, False):
+        options = {"maxiter": 9, "safeguard": safeguard}
+        calls.clear()
+        found = minimize(fun, [2.2, 0.3], jac=True, method=nd.adadelta, options=options)
+        assert len(calls) == found.nfev >= found.njev == found.nit + 1 > 5
 
 
 def test_minimize_wraps_tol_args_and_callback():
@@ -157,7 +161,7 @@ def test_dual_annealing(spy):
     np.testing.assert_allclose(found.x, 0, atol=1e-6)
 
 
-@pytest.mark.parametrize("sampling", ["sobol", "halton", "simplicial"])
+@pytest.mark.parametrize("sampling", ["sobol", "simplicial"])
 def test_shgo(spy, sampling):
     found = shgo(
         himmelblau,
@@ -195,3 +199,122 @@ def test_differential_evolution_takes_the_method_as_it_is():
     )
     np.testing.assert_allclose(found.x, [0.25, 0.5], atol=1e-5)
     assert found.x[1] == 0.5
+
+
+# The examples of SciPy's documentation, in Python and compiled
+
+
+def wave(x):
+    """The 1-D example of basinhopping: the least is -1.000876 at -0.195068."""
+    return np.cos(14.5 * x[0] - 0.3) + (x[0] + 0.2) * x[0]
+
+
+def wave_and_slope(x):
+    """The 2-D example: the least is -1.010876 at (-0.195068, -0.1)."""
+    value = np.cos(14.5 * x[0] - 0.3) + (x[1] + 0.2) * x[1] + (x[0] + 0.2) * x[0]
+    slope = np.empty(2)
+    slope[0] = -14.5 * np.sin(14.5 * x[0] - 0.3) + 2.0 * x[0] + 0.2
+    slope[1] = 2.0 * x[1] + 0.2
+    return value, slope
+
+
+def dents(x):
+    """The example of dual_annealing, Rastrigin's function: 0 at the origin."""
+    value = 10.0 * x.size
+    for i in range(x.size):
+        value += x[i] * x[i] - 10.0 * np.cos(2.0 * np.pi * x[i])
+    return value
+
+
+def valley(x):
+    """The example of shgo and differential_evolution, Rosenbrock's function: 0 where all are 1."""
+    value = 0.0
+    for i in range(x.size - 1):
+        value += 100.0 * (x[i + 1] - x[i] * x[i]) ** 2 + (1.0 - x[i]) ** 2
+    return value
+
+
+def ackley(x):
+    """The other example of differential_evolution: 0 at the origin, which is a kink."""
+    radius = np.sqrt(0.5 * (x[0] * x[0] + x[1] * x[1]))
+    waves = 0.5 * (np.cos(2.0 * np.pi * x[0]) + np.cos(2.0 * np.pi * x[1]))
+    return -20.0 * np.exp(-0.2 * radius) - np.exp(waves) + 20.0 + np.e
+
+
+@pytest.fixture(params=["python", "njit"])
+def given(request):
+    """Return a function as it is, or compiled; without Numba's JIT both are the same."""
+    return (lambda fun: fun) if request.param == "python" else njit
+
+
+def test_the_one_dimensional_example_of_basinhopping(given):
+    found = basinhopping(
+        given(wave), [1.0], niter=60, minimizer_kwargs={"method": nd.adadelta}, rng=1
+    )
+    assert found.fun == pytest.approx(-1.000876, abs=1e-6)
+    np.testing.assert_allclose(found.x, [-0.195068], atol=1e-5)
+    assert found.lowest_optimization_result.success
+
+
+def test_the_two_dimensional_example_of_basinhopping(given):
+    found = basinhopping(
+        given(wave_and_slope),
+        [1.0, 1.0],
+        niter=60,
+        minimizer_kwargs={"method": nd.adadelta, "jac": True},
+        rng=1,
+    )
+    assert found.fun == pytest.approx(-1.010876, abs=1e-6)
+    np.testing.assert_allclose(found.x, [-0.195068, -0.1], atol=1e-5)
+    assert found.lowest_optimization_result.success
+
+
+def test_the_example_of_dual_annealing(given):
+    bounds = [(-5.12, 5.12)] * 3
+    found = dual_annealing(
+        given(dents),
+        bounds,
+        maxiter=100,
+        minimizer_kwargs={"method": nd.adadelta, "bounds": bounds},
+        rng=1,
+    )
+    assert found.success
+    assert found.fun == pytest.approx(0, abs=1e-8)
+    np.testing.assert_allclose(found.x, 0, atol=1e-5)
+
+
+def test_the_example_of_shgo(given):
+    found = shgo(given(valley), [(0, 2)] * 5, minimizer_kwargs={"method": nd.adadelta})
+    assert found.success
+    assert found.fun == pytest.approx(0, abs=1e-6)
+    np.testing.assert_allclose(found.x, 1, atol=1e-3)
+
+
+def test_the_first_example_of_differential_evolution(given):
+    found = differential_evolution(
+        given(valley), [(0, 2)] * 4, maxiter=15, popsize=8, rng=1, polish=nd.adadelta
+    )
+    assert found.fun == pytest.approx(0, abs=1e-6)
+    np.testing.assert_allclose(found.x, 1, atol=1e-3)
+
+
+def test_the_second_example_of_differential_evolution(given):
+    found = differential_evolution(
+        given(ackley), [(-5, 5)] * 2, maxiter=40, rng=1, polish=nd.adadelta
+    )
+    assert found.fun == pytest.approx(0, abs=1e-4)
+    np.testing.assert_allclose(found.x, 0, atol=1e-4)
+
+
+FIELDS = {"x", "fun", "jac", "nit", "nfev", "njev", "success", "status", "message"}
+
+
+@pytest.mark.parametrize("safeguard", [True, False])
+def test_the_local_result_has_its_fields_under_the_global_optimisers(spy, safeguard):
+    options = {"method": spy, "options": {"maxiter": 5, "safeguard": safeguard}}
+    bounded = {**options, "bounds": DENTS_BOX}
+    basinhopping(rastrigin, [0.2, 0.3], niter=1, minimizer_kwargs=options, rng=1)
+    dual_annealing(rastrigin, DENTS_BOX, maxiter=2, minimizer_kwargs=bounded, rng=1)
+    shgo(rastrigin, DENTS_BOX, n=8, sampling_method="sobol", minimizer_kwargs=options)
+    assert len(spy.results) >= 3
+    assert all(set(result) == FIELDS for result in spy.results)

@@ -1,0 +1,353 @@
+"""The driver of `minimize` for ``@njit`` objectives: no Python between the iterations.
+
+It is compiled once for each type of arguments and form of objective, not for each objective: it
+takes the objective as a function pointer (`numba.types.FunctionType`), and is kept in the disk
+cache.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from functools import lru_cache
+from inspect import signature
+from time import perf_counter
+from typing import Any, NamedTuple
+
+import numpy as np
+from numba import typeof, types
+from numba.core.errors import NumbaError
+from numba.extending import overload
+from numba.np.numpy_support import from_dtype
+from numpy.typing import NDArray
+
+from numadelta import iteration
+from numadelta.differences import Differences, probes, slope, step_of
+from numadelta.kernels import loop
+from numadelta.pointers import Address, address_of, compiled_overload, function_at
+from numadelta.ticker import ticks
+
+
+def _evaluate(fun, jac, given, grad, args):
+    """Return the value at `given`; write the gradient to `grad` if it comes with it."""
+    raise NotImplementedError  # compiled only
+
+
+def _differentiate(fun, jac, scheme, rel_step, vectors, grad, value, args):
+    """Write the gradient at POINT to `grad`, unless it came with the value."""
+    raise NotImplementedError  # compiled only
+
+
+def _has_pair(fun):
+    return isinstance(fun.signature.return_type, types.BaseTuple)
+
+
+def _is_in_place(fun, args):
+    return len(fun.signature.args) == 2 + len(args)
+
+
+@overload(_evaluate)
+def _overload_evaluate(fun, jac, given, grad, args):
+    if _has_pair(fun):
+
+        def evaluate(fun, jac, given, grad, args):
+            value, gradient = fun(given, *args)
+            _take(gradient, grad)
+            return np.float64(value)
+
+    elif _is_in_place(fun, args):
+
+        def evaluate(fun, jac, given, grad, args):
+            for i in range(grad.size):
+                grad[i] = np.nan
+            return np.float64(fun(given, grad, *args))
+
+    else:
+
+        def evaluate(fun, jac, given, grad, args):
+            return np.float64(fun(given, *args))
+
+    return evaluate
+
+
+@overload(_differentiate)
+def _overload_differentiate(fun, jac, scheme, rel_step, vectors, grad, value, args):
+    if _has_pair(fun) or _is_in_place(fun, args):
+
+        def differentiate(fun, jac, scheme, rel_step, vectors, grad, value, args):
+            pass
+
+    elif isinstance(jac, types.NoneType):
+        real = vectors.dtype
+        result = fun.signature.return_type
+        coarser = result if isinstance(result, types.Float) and result < real else real
+        precision = float(np.finfo(coarser.name).eps)
+
+        def differentiate(fun, jac, scheme, rel_step, vectors, grad, value, args):
+            given = vectors[iteration.GIVEN]
+            for i in range(grad.size):
+                low, high = vectors[iteration.LOWER, i], vectors[iteration.UPPER, i]
+                grad[i] = 0
+                if low < high:
+                    at = np.float64(vectors[iteration.POINT, i])
+                    h = step_of(scheme, rel_step[i], at, precision)
+                    near, far = probes(scheme, at, h, np.float64(low), np.float64(high))
+                    iteration.give(vectors)
+                    given[i] = near
+                    near = np.float64(given[i]) - at
+                    near_change = np.float64(fun(given, *args)) - value
+                    far_change = near_change
+                    if scheme == 1:
+                        iteration.give(vectors)
+                        given[i] = far
+                        far = np.float64(given[i]) - at
+                        far_change = np.float64(fun(given, *args)) - value
+                    else:
+                        far = near
+                    grad[i] = slope(near, near_change, far, far_change)
+
+    elif isinstance(jac.signature.return_type, types.Complex):
+
+        def differentiate(fun, jac, scheme, rel_step, vectors, grad, value, args):
+            given = np.empty(grad.size, np.complex128)
+            for i in range(grad.size):
+                grad[i] = 0
+                if vectors[iteration.LOWER, i] < vectors[iteration.UPPER, i]:
+                    at = np.float64(vectors[iteration.POINT, i])
+                    h = step_of(scheme, rel_step[i], at, 0.0)
+                    for j in range(grad.size):  # given[:] = ... would compile for seconds longer
+                        given[j] = vectors[iteration.POINT, j]
+                    given[i] += 1j * h
+                    grad[i] = jac(given, *args).imag / h
+
+    else:
+
+        def differentiate(fun, jac, scheme, rel_step, vectors, grad, value, args):
+            given = vectors[iteration.GIVEN]
+            iteration.give(vectors)
+            _take(jac(given, *args), grad)
+
+    return differentiate
+
+
+@loop
+def _take(gradient, out):
+    if gradient.size != out.size:
+        raise ValueError("the gradient has another length than x0")
+    for i in range(out.size):
+        out[i] = gradient[i]
+
+
+@loop
+def iterate(fun, jac, args, scheme, rel_step, vectors, runs, k, settings, ticks, one_step):
+    """Evaluate points of run `k` until its end, until the clock goes on, or for one step."""
+    fun, jac = function_at(fun), function_at(jac)
+    run, setting = runs[k], settings[0]
+    given, grad = vectors[iteration.GIVEN], vectors[iteration.POINT_GRAD]
+    nit, now = max(run["nit"], 0), ticks[0]
+    while run["end"] == iteration.RUNNING:
+        iteration.propose(vectors, run, setting)
+        if run["end"] != iteration.RUNNING:
+            break
+        iteration.give(vectors)
+        value = _evaluate(fun, jac, given, grad, args)
+        if iteration.accepts(run, setting, value):
+            _differentiate(fun, jac, scheme, rel_step, vectors, grad, value, args)
+            iteration.accept(vectors, run, setting)
+        else:
+            iteration.reject(vectors, run, setting)
+        if ticks[0] != now or (one_step and run["nit"] > nit):
+            break
+
+
+@loop
+def finish(fun, jac, args, scheme, rel_step, vectors, runs, settings):
+    """Evaluate the mean of the iterates, if that is the result."""
+    fun, jac = function_at(fun), function_at(jac)
+    run, setting = runs[0], settings[0]
+    if iteration.is_averaging(run, setting):
+        iteration.take_average(vectors)
+        given, grad = vectors[iteration.GIVEN], vectors[iteration.POINT_GRAD]
+        iteration.give(vectors)
+        value = _evaluate(fun, jac, given, grad, args)
+        if math.isfinite(value):
+            _differentiate(fun, jac, scheme, rel_step, vectors, grad, value, args)
+            iteration.return_average(vectors, run, value)
+
+
+class Compiled(NamedTuple):
+    """An objective as the compiled drivers take it: what to pass, and its Numba types."""
+
+    fun: int
+    jac: int | None
+    args: tuple[Any, ...]
+    types: tuple[Any, ...]
+    iterate: Callable[..., None]
+    # Whom the addresses belong to.
+    owners: tuple[Any, ...]
+
+
+def compile_objective(
+    fun: Any, jac: Any, args: tuple[Any, ...], dtype: np.dtype[Any], is_complex: bool
+) -> Compiled | None:
+    """Compile ``@njit`` functions for these arguments; None if only Python can call them so.
+
+    `jac` is True, "inplace", a function, or None for finite differences, complex ones if
+    `is_complex`.
+    """
+    found = _compiled(fun, jac, _type_of(args), dtype, is_complex)
+    return None if found is None else found._replace(args=args)
+
+
+def _type_of(args: tuple[Any, ...]) -> Any:
+    """Return the Numba type of the arguments."""
+    found = []
+    for k, value in enumerate(args):
+        try:
+            kind = typeof(value)
+        except (ValueError, NumbaError):
+            kind = None
+        if not _is_data(kind):
+            raise TypeError(
+                f"args[{k}] is a {type(value).__name__} of a kind that compiled functions cannot "
+                "take; pass numbers, arrays of numbers or tuples of those, or else fun.py_func"
+            )
+        found.append(kind)
+    return types.Tuple(found)
+
+
+# Exact classes, because asking for abstract ones is slow.
+_NUMBERS = {types.Float, types.Integer, types.Boolean, types.Complex, types.Record}
+_TUPLES = {types.Tuple, types.UniTuple, types.NamedTuple, types.NamedUniTuple}
+
+
+def _is_data(kind: Any) -> bool:
+    if type(kind) in _TUPLES:
+        return all(map(_is_data, kind))
+    return type(kind.dtype if type(kind) is types.Array else kind) in _NUMBERS
+
+
+@lru_cache(maxsize=128)
+def _compiled(fun: Any, jac: Any, args_type: Any, dtype: Any, is_complex: bool) -> Compiled | None:
+    point = types.Array(from_dtype(dtype), 1, "C")
+    points = (point, point) if jac == "inplace" else (point,)
+    second, of_second = None, point
+    if callable(jac):
+        second = jac
+    elif is_complex:
+        second, of_second = fun, types.Array(types.complex128, 1, "C")
+    overloads = [_overload("fun", fun, (*points, *args_type))]
+    if second is not None:
+        overloads.append(
+            _overload("jac" if second is jac else "fun", second, (of_second, *args_type))
+        )
+    if None in overloads:
+        return None
+    functions = [types.FunctionType(overload.signature) for overload in overloads]
+    _check_results(jac, is_complex, *(function.signature.return_type for function in functions))
+    first, *others = map(address_of, overloads)
+    addresses = tuple(map(Address, functions)) if others else (Address(functions[0]), types.none)
+    own_types = *addresses, args_type
+    matrix = types.Array(from_dtype(dtype), 2, "C")
+    of_drivers = types.int64, STEPS, matrix, RUNS, types.int64, SETTINGS, TICKS, types.boolean
+    return Compiled(
+        fun=first,
+        jac=others[0] if others else None,
+        args=(),
+        types=own_types,
+        iterate=entry_point(iterate, own_types + of_drivers),
+        owners=(fun, jac, *overloads),
+    )
+
+
+def _overload(name: str, function: Any, arguments: tuple[Any, ...]) -> Any:
+    given = ", ".join(map(str, arguments))
+    try:
+        signature(function.py_func).bind(*arguments)
+    except TypeError as error:
+        raise TypeError(f"{name} is called with ({given}), but {error}") from None
+    try:
+        return compiled_overload(function, arguments)
+    except NumbaError as error:
+        # The cause tells where in the user's function.
+        raise TypeError(f"{name} could not be compiled for ({given})") from error
+
+
+def _check_results(jac: Any, is_complex: bool, value: Any, second: Any = None) -> None:
+    """Check the types of what the functions return."""
+    if jac is True:
+        if not isinstance(value, types.BaseTuple) or len(value) != 2:
+            raise TypeError(
+                f"with jac=True fun must return a pair, (value, gradient), but it returns {value}; "
+                "pass a function as jac if fun returns only the value"
+            )
+        pair: Any = value
+        value, second = pair
+        _check_gradient_type(second, "the gradient that fun returns (jac=True)")
+    elif callable(jac):
+        _check_gradient_type(second, "what jac returns")
+    elif is_complex and not isinstance(second, types.Complex):
+        raise TypeError(
+            "with jac='cs' fun must return a complex number for a complex point, but it returns "
+            f"{second}"
+        )
+    if not isinstance(value, types.Float | types.Integer):
+        raise TypeError(
+            "The user-provided objective function must return a scalar value. fun returns "
+            f"{value}; pass jac=True if it returns (value, gradient)."
+        )
+
+
+def _check_gradient_type(gradient: Any, name: str) -> None:
+    if not (
+        isinstance(gradient, types.Array)
+        and gradient.ndim == 1
+        and isinstance(gradient.dtype, types.Float | types.Integer)
+    ):
+        raise TypeError(f"{name} must be a 1-D array of real numbers, but is {gradient}")
+
+
+def entry_point(function: Any, arguments: tuple[Any, ...]) -> Callable[..., Any]:
+    """Return a compiled function for exactly these types, which it does not check."""
+    function.compile(arguments)
+    return function.overloads[arguments].entry_point
+
+
+RUNS, SETTINGS = (
+    types.Array(from_dtype(dtype), 1, "C") for dtype in (iteration.RUN, iteration.SETTINGS)
+)
+STEPS = types.Array(types.float64, 1, "C")
+TICKS = types.Array(types.int64, 1, "C")
+_NO_STEPS = np.empty(0)
+
+
+def differencing(differences: Differences | None) -> tuple[int, NDArray[Any]]:
+    """Return the scheme and the steps as the compiled drivers take them."""
+    return (-1, _NO_STEPS) if differences is None else (differences.scheme, differences.rel_step)
+
+
+def descend(
+    objective: Compiled,
+    differences: Differences | None,
+    vectors: NDArray[Any],
+    runs: NDArray[Any],
+    settings: NDArray[Any],
+    maxtime: float,
+    report: Callable[[NDArray[Any], float], bool] | None,
+) -> None:
+    """Run until something ends it, as `numadelta.descent.descend` does."""
+    first = *objective[:3], *differencing(differences), vectors, runs
+    deadline = perf_counter() + maxtime
+    run, nit = runs[0], max(int(runs["nit"][0]), 0)
+    while run["end"] == iteration.RUNNING:
+        objective.iterate(*first, 0, settings, ticks(), report is not None)
+        if report is not None and run["nit"] > nit:
+            nit = run["nit"]
+            if report(vectors[iteration.POINT], float(run["point_value"])):
+                run["end"] = iteration.STOPPED
+        if run["end"] == iteration.RUNNING and perf_counter() > deadline:
+            run["end"] = iteration.MAXTIME
+    if settings["averaging"][0]:
+        matrix = types.Array(from_dtype(vectors.dtype), 2, "C")
+        common = *objective.types, types.int64, STEPS, matrix, RUNS, SETTINGS
+        entry_point(finish, common)(*first, settings)

@@ -1,0 +1,507 @@
+"""One iteration of `minimize`, as questions and answers, for every driver.
+
+A driver, be it the Python loop, the compiled one or that of a batch, asks for the next point
+(`propose`), evaluates the objective there, and tells what it found (`accepts`, then `accept` or
+`reject`), until `ended`.  So all drivers make the same iterates.
+
+The state of a problem is one row of an array of `RUN` and a two-dimensional array `vectors`, whose
+rows have the names below.  Nothing here checks its arguments.
+
+The method
+----------
+`docs/minimize.md` explains it.  A step is
+
+    s = a * v - theta * eta * (g - b * y),    eta = sqrt(E[dx^2]) / sqrt(E[g^2])
+
+with ADADELTA's averages over accepted steps, v the last step and y the change of the gradient
+along it.  The numbers a, b and theta make it the step of the self-scaling memoryless BFGS method
+(Shanno 1978; Nocedal and Wright, *Numerical Optimization*, section 7.2) whose diagonal are
+ADADELTA's rates.  Without memory, theta = lr and a = b = 0: the step of the paper.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+
+import numpy as np
+
+from numadelta.kernels import (
+    adadelta_rule,
+    average,
+    effective_rate,
+    flush,
+    largest_usable,
+    loop,
+    rule,
+    usable,
+)
+
+# A part of an iteration.  Inlined by LLVM: calls took a third of the time at n = 2.
+part = partial(loop, forceinline=True)
+
+# Rows of `vectors`.
+X = 0  # the last accepted point, or the best one if there is no safeguard
+GRAD = 1  # the gradient there
+POINT = 2  # where the objective is evaluated next
+POINT_GRAD = 3  # the gradient that was found there
+GIVEN = 4  # the copy of POINT that the user's function gets, and may change
+SQUARE_AVG = 5
+ACC_DELTA = 6
+LOWER = 7
+UPPER = 8
+STEP = 9  # the last accepted step
+CHANGE = 10  # how it changed the gradient
+RATE = 11
+DIRECTION = 12
+AVERAGE = STEP  # the weighted mean of the iterates; only without safeguard
+ROWS = 13
+
+# What ended a run.
+RUNNING, GTOL, FTOL, XTOL, MAXITER, MAXFEV, MAXTIME, PRECISION, NONFINITE, STOPPED = range(10)
+
+RUN = np.dtype(
+    [
+        ("value", np.float64),  # at X
+        ("point_value", np.float64),  # at POINT
+        ("predicted", np.float64),  # first-order change of the value from X to POINT
+        ("slope", np.float64),  # ... along the whole direction
+        ("alpha", np.float64),  # how much of the direction is tried; 0 asks for a new one
+        ("start", np.float64),  # the value at the start
+        ("largest_grad", np.float64),  # that a step of the paper takes in
+        ("grad_step", np.float64),  # g . v
+        ("step_change", np.float64),  # v . y
+        ("grad_change", np.float64),  # g . eta y
+        ("change_change", np.float64),  # y . eta y
+        ("nit", np.int64),  # accepted steps; -1 before the start has been evaluated
+        ("nfev", np.int64),
+        ("njev", np.int64),
+        ("rejections", np.int64),  # of the current iteration
+        ("blocked", np.int64),  # whether one of them was for want of a finite value
+        ("memory", np.int64),  # whether the direction uses v and y
+        ("still_value", np.int64),  # accepted steps in a row that hardly changed the value
+        ("still_x", np.int64),  # ... or the point
+        ("grad_cost", np.int64),  # evaluations that the differences of one gradient take
+        ("begun", np.int64),
+        ("end", np.int64),
+    ]
+)
+
+SETTINGS = np.dtype(
+    [
+        (name, np.float64)
+        for name in (
+            "lr rho eps lr_decay gtol ftol xtol maxiter maxfev per_element safeguard averaging"
+        ).split()
+    ]
+)
+
+# Armijo's condition: the part of the predicted decrease that must come true (Nocedal and Wright,
+# section 3.1).
+_DECREASE = 1e-4
+# After so many rejections the memory is dropped, and after so many in all the run ends.
+_MEMORY_REJECTIONS = 4
+_MAX_REJECTIONS = 40
+# `ftol` and `xtol` must hold for so many steps in a row.
+_WINDOW = 10
+# How much more than `ftol` a direction may promise while the value is taken to be at rest.
+_PROMISE = 10
+# Values that differ by no more roundings than this count as equal.
+_ROUNDINGS = 8
+# The mean of the iterates forgets the first ones (Shamir and Zhang 2013, polynomial decay).
+_AVERAGING = 3
+
+
+@rule
+def corrected_delta(grad, rate, step, change, scale, overlap, momentum):
+    """Return the step of one element, as in the head of this file."""
+    return momentum * step - scale * rate * (grad - overlap * change)
+
+
+@rule
+def clipped(x, lower, upper):
+    """Return `x` moved inside the bounds."""
+    return min(max(x, lower), upper)
+
+
+@rule
+def is_free(x, grad, lower, upper):
+    """Tell whether a step downhill is not stopped by a bound at once."""
+    return lower < upper and not ((x <= lower and grad >= 0) or (x >= upper and grad <= 0))
+
+
+@rule
+def projected_grad(x, grad, lower, upper):
+    """Return the gradient, but no longer than the way to the bound ahead."""
+    return min(grad, x - lower) if grad > 0 else max(grad, x - upper)
+
+
+@part
+def begin(vectors, run, settings):
+    """Prepare a run from POINT, between LOWER and UPPER."""
+    real = vectors.dtype.type
+    free = 0
+    for i in range(vectors.shape[1]):
+        vectors[X, i] = vectors[POINT, i]
+        vectors[GRAD, i] = np.nan
+        vectors[SQUARE_AVG, i] = 0
+        vectors[ACC_DELTA, i] = real(settings["eps"])
+        vectors[STEP, i] = 0
+        vectors[CHANGE, i] = 0
+        free += vectors[LOWER, i] < vectors[UPPER, i]
+    # What differences need; `per_element` is zero if they are not used.
+    info = np.finfo(vectors.dtype)
+    run["largest_grad"] = largest_usable(
+        settings["eps"], np.float64(info.max), np.float64(info.tiny)
+    )
+    run["grad_cost"] = free * np.int64(settings["per_element"])
+    run["begun"] = 1
+    run["slope"] = 0
+    run["value"] = np.inf
+    run["point_value"] = np.nan
+    run["alpha"] = 0
+    run["nit"] = -1
+    run["nfev"] = 0
+    run["njev"] = 0
+    run["still_value"] = 0
+    run["still_x"] = 0
+    run["end"] = RUNNING
+
+
+@part
+def give(vectors):
+    """Copy POINT to GIVEN."""
+    for i in range(vectors.shape[1]):
+        vectors[GIVEN, i] = vectors[POINT, i]
+
+
+@part
+def propose(vectors, run, settings):
+    """Write to POINT where to evaluate next, or end the run."""
+    if run["nit"] < 0:
+        return
+    reserve = 1 + run["grad_cost"]
+    if settings["averaging"] != 0:
+        reserve *= 2
+    if run["nfev"] + reserve > settings["maxfev"]:
+        run["end"] = MAXFEV
+    elif settings["safeguard"] == 0:
+        _step_of_paper(vectors, run, settings)
+    else:
+        if run["alpha"] == 0:
+            run["rejections"] = run["blocked"] = 0
+            _direct(vectors, run, settings)
+        while run["end"] == RUNNING and not _try(vectors, run) < 0:
+            # Clipped at the bounds, or lost in rounding.
+            _shorten(vectors, run, settings, 0.5)
+
+
+@part
+def accepts(run, settings, value):
+    """Tell whether the gradient at POINT is wanted; `value` is that of the objective there."""
+    run["point_value"] = value
+    run["nfev"] += 1
+    if not math.isfinite(value):
+        return False
+    if run["nit"] < 0 and run["nfev"] + run["grad_cost"] > settings["maxfev"]:
+        run["value"] = value
+        run["end"] = MAXFEV
+        return False
+    if settings["safeguard"] == 0 or run["nit"] < 0:
+        return True
+    return value <= run["value"] + _DECREASE * run["predicted"]
+
+
+@part
+def accept(vectors, run, settings):
+    """Go to POINT, whose gradient is in POINT_GRAD, and see whether the run is at an end."""
+    run["njev"] += 1
+    run["nfev"] += run["grad_cost"]
+    if settings["safeguard"] == 0:
+        _accept_of_paper(vectors, run, settings)
+        return
+    if not _is_finite(vectors):
+        reject(vectors, run, settings)
+        return
+    first = run["nit"] < 0
+    _update_averages(vectors, settings, first)
+    _multiply(vectors, run)
+    steepest, longest, largest = _extremes(vectors)
+    decrease = run["value"] - run["point_value"]
+    run["value"] = run["point_value"]
+    run["alpha"] = 0
+    run["nit"] += 1
+    # What the whole direction promised must be small, too: a wrong gradient also ends in steps so
+    # short that the value stays the same.
+    small = settings["ftol"] * abs(run["value"])
+    small_change = decrease <= small and -run["slope"] <= _PROMISE * small and not first
+    small_step = longest <= settings["xtol"] * largest and not first
+    run["still_value"] = run["still_value"] + 1 if small_change else 0
+    run["still_x"] = run["still_x"] + 1 if small_step else 0
+    if steepest <= settings["gtol"]:
+        run["end"] = GTOL
+    elif run["still_value"] >= _WINDOW:
+        run["end"] = FTOL
+    elif run["still_x"] >= _WINDOW:
+        run["end"] = XTOL
+    elif run["nit"] >= settings["maxiter"]:
+        run["end"] = MAXITER
+
+
+# Several short loops, because one long one took twice the time (too many arrays for the registers).
+
+
+@part
+def _is_finite(vectors):
+    finite = True
+    for i in range(vectors.shape[1]):
+        fixed = not vectors[LOWER, i] < vectors[UPPER, i]
+        finite &= fixed or math.isfinite(vectors[POINT_GRAD, i])
+    return finite
+
+
+@part
+def _update_averages(vectors, settings, first):
+    """Go from X to POINT, and take the step and the gradient there into the averages."""
+    real = vectors.dtype.type
+    rho, decay = real(settings["rho"]), real(1 - settings["rho"])
+    tiny = np.finfo(vectors.dtype).tiny
+    for i in range(vectors.shape[1]):
+        x, grad = vectors[POINT, i], vectors[POINT_GRAD, i]
+        step, change = x - vectors[X, i], grad - vectors[GRAD, i]
+        vectors[X, i] = x
+        vectors[GRAD, i] = grad
+        vectors[STEP, i] = step
+        vectors[CHANGE, i] = real(0) if first else change
+        vectors[RATE, i] = 0
+        if vectors[LOWER, i] < vectors[UPPER, i]:
+            acc_delta = vectors[ACC_DELTA, i]
+            # What does not move, for want of a gradient or at a bound, keeps its rate for later.
+            if step != 0:
+                acc_delta = flush(average(acc_delta, step, rho, decay), tiny)
+            square_avg = flush(average(vectors[SQUARE_AVG, i], grad, rho, decay), tiny)
+            # No eps here: it is where E[dx^2] starts, and then the averages set the scale.
+            rate = effective_rate(square_avg, acc_delta, tiny)
+            vectors[ACC_DELTA, i] = acc_delta
+            vectors[SQUARE_AVG, i] = square_avg
+            # Without a gradient, or with next to none, the rate does not matter.
+            if square_avg > 0 and (math.isfinite(rate) or not math.isfinite(acc_delta)):
+                vectors[RATE, i] = rate
+
+
+@part
+def _multiply(vectors, run):
+    """Form the inner products that the next direction needs, of the elements free to move."""
+    grad_step = step_change = grad_change = change_change = 0.0
+    for i in range(vectors.shape[1]):
+        grad, step, change = vectors[GRAD, i], vectors[STEP, i], vectors[CHANGE, i]
+        if is_free(vectors[X, i], grad, vectors[LOWER, i], vectors[UPPER, i]):
+            scaled_change = vectors[RATE, i] * change
+            grad_step += grad * step
+            step_change += step * change
+            grad_change += grad * scaled_change
+            change_change += change * scaled_change
+    run["grad_step"], run["step_change"] = grad_step, step_change
+    run["grad_change"], run["change_change"] = grad_change, change_change
+
+
+@part
+def _extremes(vectors):
+    """Return the largest element of the projected gradient, of the step and of the point."""
+    steepest = longest = largest = 0.0
+    for i in range(vectors.shape[1]):
+        x, lower, upper = vectors[X, i], vectors[LOWER, i], vectors[UPPER, i]
+        if lower < upper:
+            steepest = max(steepest, abs(projected_grad(x, vectors[GRAD, i], lower, upper)))
+        longest = max(longest, abs(vectors[STEP, i]))
+        largest = max(largest, abs(x))
+    return steepest, longest, largest
+
+
+@part
+def reject(vectors, run, settings):
+    """Stay at X, and try less of the direction next."""
+    if run["end"] != RUNNING:
+        return
+    if settings["safeguard"] == 0 or run["nit"] < 0:
+        run["end"] = NONFINITE
+        if run["nit"] < 0:
+            run["value"] = run["point_value"]
+        return
+    # The lowest point of the parabola through what is known (Nocedal and Wright, section 3.5).
+    excess = run["point_value"] - run["value"] - run["predicted"]
+    factor = 0.1
+    if math.isfinite(excess):
+        factor = min(max(-run["predicted"] / (2 * excess), 0.1), 0.5) if excess > 0 else 0.5
+    else:
+        run["blocked"] = 1
+    _shorten(vectors, run, settings, factor)
+
+
+@part
+def _shorten(vectors, run, settings, factor):
+    run["rejections"] += 1
+    run["alpha"] *= factor
+    if run["memory"] != 0 and run["rejections"] >= _MEMORY_REJECTIONS:
+        run["step_change"] = run["grad_step"] = 0
+        _direct(vectors, run, settings)
+    elif run["rejections"] >= _MAX_REJECTIONS:
+        # ADADELTA's own step promised less than counts, were the rate one.
+        worthless = -run["slope"] < settings["lr"] * settings["ftol"] * abs(run["value"])
+        run["end"] = FTOL if worthless and run["blocked"] == 0 else PRECISION
+
+
+@part
+def _direct(vectors, run, settings):
+    """Find a direction downhill from X."""
+    real = vectors.dtype.type
+    scale, overlap, momentum = settings["lr"], 0.0, 0.0
+    memory = run["step_change"] > 0 and run["change_change"] > 0
+    if memory:
+        scale = run["step_change"] / run["change_change"]
+        overlap = run["grad_step"] / run["step_change"]
+        momentum = run["grad_change"] / run["change_change"] - 2 * overlap
+        memory = math.isfinite(scale) and math.isfinite(overlap) and math.isfinite(momentum)
+    elif run["grad_step"] < 0:
+        # The way goes on downhill and gets no flatter: twice as far.
+        memory, momentum = True, 2.0
+    run["memory"] = memory
+    run["alpha"] = 1
+    while True:
+        if not run["memory"]:
+            scale, overlap, momentum = settings["lr"], 0.0, 0.0
+        slope = 0.0
+        for i in range(vectors.shape[1]):
+            grad = vectors[GRAD, i]
+            delta = real(0)
+            if is_free(vectors[X, i], grad, vectors[LOWER, i], vectors[UPPER, i]):
+                delta = corrected_delta(
+                    grad,
+                    vectors[RATE, i],
+                    vectors[STEP, i],
+                    vectors[CHANGE, i],
+                    real(scale),
+                    real(overlap),
+                    real(momentum),
+                )
+                slope += grad * delta
+            vectors[DIRECTION, i] = delta
+        run["slope"] = slope
+        if slope < 0 or not run["memory"]:
+            return
+        run["memory"] = False
+
+
+@part
+def _try(vectors, run):
+    """Write POINT; return the first-order change of the value, which is to be negative."""
+    alpha = vectors.dtype.type(run["alpha"])
+    predicted = 0.0
+    for i in range(vectors.shape[1]):
+        x = vectors[X, i]
+        point = clipped(x + alpha * vectors[DIRECTION, i], vectors[LOWER, i], vectors[UPPER, i])
+        if point != x:  # a fixed element may have any gradient
+            predicted += vectors[GRAD, i] * (point - x)
+        vectors[POINT, i] = point
+    run["predicted"] = predicted
+    return predicted
+
+
+@part
+def _step_of_paper(vectors, run, settings):
+    """Zeiler's Algorithm 1, from POINT to POINT."""
+    real = vectors.dtype.type
+    lr = settings["lr"]
+    if settings["lr_decay"] != 0:
+        lr /= 1 + settings["lr_decay"] * run["nit"]
+    lr = real(lr)
+    rho, decay, eps = real(settings["rho"]), real(1 - settings["rho"]), real(settings["eps"])
+    tiny = np.finfo(vectors.dtype).tiny
+    for i in range(vectors.shape[1]):
+        lower, upper = vectors[LOWER, i], vectors[UPPER, i]
+        grad = vectors[POINT_GRAD, i] if lower < upper else real(0)
+        point, vectors[SQUARE_AVG, i], vectors[ACC_DELTA, i] = adadelta_rule(
+            vectors[POINT, i],
+            grad,
+            vectors[SQUARE_AVG, i],
+            vectors[ACC_DELTA, i],
+            lr,
+            rho,
+            decay,
+            eps,
+            tiny,
+        )
+        vectors[POINT, i] = clipped(point, lower, upper)
+
+
+@part
+def _accept_of_paper(vectors, run, settings):
+    real = vectors.dtype.type
+    n = vectors.shape[1]
+    limit = real(run["largest_grad"])
+    value = run["point_value"]
+    first = run["nit"] < 0
+    if first:
+        run["start"] = value
+        for i in range(n):
+            vectors[ACC_DELTA, i] = 0
+    run["nit"] += 1
+    steepest = 0.0
+    all_usable = True
+    for i in range(n):
+        x, grad = vectors[POINT, i], vectors[POINT_GRAD, i]
+        lower, upper = vectors[LOWER, i], vectors[UPPER, i]
+        slope = abs(projected_grad(x, grad, lower, upper))
+        steepest = max(steepest, slope)
+        all_usable &= usable(grad, limit) or not lower < upper
+    if settings["averaging"] != 0:
+        weight = real((1.0 + _AVERAGING) / (run["nit"] + 1.0 + _AVERAGING))
+        for i in range(n):
+            vectors[AVERAGE, i] += weight * (vectors[POINT, i] - vectors[AVERAGE, i])
+    # Converged is no point that is worse than another by more than rounding.
+    rounding = (
+        _ROUNDINGS
+        * np.float64(np.finfo(vectors.dtype).eps)
+        * max(abs(run["start"]), abs(run["value"]))
+    )
+    converged = (
+        all_usable
+        and settings["averaging"] == 0
+        and steepest <= settings["gtol"]
+        and (first or value <= min(run["start"], run["value"] + rounding))
+    )
+    if first or value <= run["value"] or converged:
+        run["value"] = value
+        for i in range(n):
+            vectors[X, i] = vectors[POINT, i]
+            vectors[GRAD, i] = vectors[POINT_GRAD, i]
+    if converged:
+        run["end"] = GTOL
+    elif run["nit"] >= settings["maxiter"]:
+        run["end"] = MAXITER
+    elif not all_usable:
+        run["end"] = NONFINITE
+
+
+@part
+def is_averaging(run, settings):
+    """Tell whether a run has ended and has a mean to return; then POINT is to be set to it."""
+    return settings["averaging"] != 0 and run["end"] != RUNNING and run["nit"] > 0
+
+
+@part
+def take_average(vectors):
+    """Set POINT to the mean of the iterates."""
+    for i in range(vectors.shape[1]):
+        vectors[POINT, i] = vectors[AVERAGE, i]
+
+
+@part
+def return_average(vectors, run, value):
+    """Make POINT, where the value and POINT_GRAD were found, the result."""
+    run["nfev"] += 1 + run["grad_cost"]
+    run["njev"] += 1
+    run["value"] = value
+    for i in range(vectors.shape[1]):
+        vectors[X, i] = vectors[POINT, i]
+        vectors[GRAD, i] = vectors[POINT_GRAD, i]

@@ -1,0 +1,683 @@
+"""The safeguard of `numadelta.minimize`, as a specification.
+
+It starts as ADADELTA does, takes no step that is not downhill, calls nothing a success that has
+not converged, steps back from where the objective is not finite, and stays inside the bounds.
+"""
+
+from __future__ import annotations
+
+import functools
+import threading
+from contextlib import nullcontext
+
+import numpy as np
+import pytest
+import scipy.optimize
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numba import config
+
+import numadelta as nd
+from minimizing import (
+    CONVERGED,
+    MAXFEV,
+    MAXITER,
+    MAXTIME,
+    PRECISION,
+    VALLEY,
+    Recorder,
+    bowl,
+    bowl_and_slope,
+    rosenbrock,
+    rosenbrock_slope,
+)
+from numadelta.bench.classics import problems
+
+PROBLEMS = {problem.name: problem for problem in problems()}
+# What takes a hundred times longer without the compiler is left out then.
+SOLVED = [name for name in PROBLEMS if not (config.DISABLE_JIT and name == "Rosenbrock 100")]
+EASY = ["Rosenbrock 2", "Wood", "Powell singular", "Beale", "Himmelblau"]
+
+
+def in_place(problem, shift=0.0, scales=1.0):
+    """Return a classic, whose value is shifted and whose coordinates are multiplied."""
+
+    def fun(y, grad):
+        value = problem.fun(np.asarray(y * scales, np.float64), grad, *problem.args)
+        grad *= scales
+        return value + shift
+
+    return fun
+
+
+def solve(problem, shift=0.0, scales=1.0, **options):
+    fun = in_place(problem, shift, scales)
+    return nd.minimize(fun, problem.x0 / scales, jac="inplace", **options)
+
+
+def rosenbrock_and_slope(x):
+    return rosenbrock(x), rosenbrock_slope(x)
+
+
+# The steps
+
+
+@pytest.mark.parametrize(("lr", "rho", "eps"), [(1, 0.95, 1e-6), (0.1, 0.5, 1e-2), (9, 0, 1e-8)])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_the_first_trial_is_the_first_step_of_adadelta(lr, rho, eps, dtype):
+    fun = Recorder(rosenbrock)
+    x0 = VALLEY.astype(dtype)
+    nd.minimize(fun, x0, jac=rosenbrock_slope, lr=lr, rho=rho, eps=eps, maxfev=2)
+    # E[dx^2] starts at eps, and so at first the step is the same for all elements.
+    g = rosenbrock_slope(VALLEY)
+    delta = lr * np.sqrt(eps) / np.sqrt((1 - rho) * g**2) * g
+    rtol = 20 * np.finfo(dtype).eps
+    np.testing.assert_allclose(fun.points[1] - x0, -delta, rtol=rtol, atol=rtol)
+
+
+def test_an_element_without_gradient_stays_where_it_is_until_it_has_one():
+    def fun(x):
+        return (x[0] - 2) ** 2 + x[0] * x[1], np.array([2 * (x[0] - 2) + x[1], x[0]])
+
+    found = nd.minimize(fun, [0.0, 0.0], jac=True, maxiter=2, return_all=True)
+    assert found.allvecs[1][1] == 0 < found.allvecs[1][0]
+    assert found.allvecs[2][1] < 0
+
+
+def test_a_gradient_that_vanishes_after_a_long_step_stops_nobody_either():
+    def fun(x):
+        away = x - [64, 10]
+        return float(away @ away), 2 * away
+
+    # The first step is 64 times the sign, and lands where the first element has no gradient.
+    found = nd.minimize(fun, [0.0, 0.0], jac=True, rho=0, lr=64_000)
+    assert found.success
+    np.testing.assert_allclose(found.x, [64, 10], atol=1e-5)
+
+
+@pytest.mark.parametrize("eps", [1e-6, 1.0, 10.0, 1e6])
+def test_nor_does_such_an_element_stop_the_others(eps):
+    def fun(x):
+        return (x[0] - 5) ** 2 + (x[1] - 3) ** 4, np.array([2 * (x[0] - 5), 4 * (x[1] - 3) ** 3])
+
+    found = nd.minimize(fun, [5.0, 30.0], jac=True, eps=eps)
+    assert found.success
+    np.testing.assert_allclose(found.x, [5, 3], atol=0.02)
+
+
+@pytest.mark.parametrize("name", PROBLEMS)
+def test_the_value_never_rises_from_one_iterate_to_the_next(name):
+    values = []
+
+    def keep(intermediate_result):
+        values.append(intermediate_result.fun)
+
+    found = solve(PROBLEMS[name], callback=keep, maxiter=60)
+    assert (np.diff(values) <= 0).all()
+    assert found.fun == values[-1] == min(values)
+
+
+def test_rejected_points_are_no_iterates():
+    fun = Recorder(rosenbrock)
+    found = nd.minimize(fun, VALLEY, jac=rosenbrock_slope, return_all=True)
+    assert len(found.allvecs) == found.nit + 1 == found.njev < found.nfev == len(fun.points)
+    np.testing.assert_array_equal(found.allvecs[-1], found.x)
+
+
+# The ends
+
+
+@pytest.mark.parametrize("name", SOLVED)
+def test_the_classics_are_solved_with_the_default_options(name):
+    problem = PROBLEMS[name]
+    found = solve(problem)
+    assert (found.success, found.status, found.message) == (True, 0, CONVERGED)
+    assert found.fun == pytest.approx(problem.minimum, rel=1e-6, abs=1e-6)
+    grad = np.empty_like(found.x)
+    assert found.fun == problem.fun(found.x.copy(), grad, *problem.args)
+    np.testing.assert_array_equal(found.jac, grad)
+    assert found.nfev < 3000
+
+
+@pytest.mark.parametrize("name", EASY)
+def test_a_small_gradient_is_success(name):
+    for gtol in (1e-1, 1e-4, 1e-7):
+        found = solve(PROBLEMS[name], gtol=gtol, ftol=0)
+        assert found.success
+        assert abs(found.jac).max() <= gtol
+        assert solve(PROBLEMS[name], gtol=gtol, ftol=0, maxiter=found.nit - 1).status == 1
+
+
+def lengths(flags):
+    """Return how many flags in a row are set, at each of them."""
+    runs = [0]
+    for flag in flags:
+        runs.append(runs[-1] + 1 if flag else 0)
+    return runs[1:]
+
+
+@pytest.mark.parametrize("ftol", [1e-2, 1e-4])
+def test_ten_steps_in_a_row_that_gain_no_more_than_ftol_are_success(ftol):
+    found = solve(PROBLEMS["Wood"], shift=10.0, gtol=0, ftol=ftol, return_all=True)
+    assert (found.success, found.message) == (True, CONVERGED)
+    fun = in_place(PROBLEMS["Wood"], shift=10.0)
+    values = np.array([fun(x, np.empty(4)) for x in found.allvecs])
+    still = lengths(-np.diff(values) <= ftol * abs(values[1:]))
+    assert still[-1] == 10 == max(still)
+
+
+@pytest.mark.parametrize("xtol", [1e-1, 1e-2, 1e-4])
+def test_ten_steps_in_a_row_no_longer_than_xtol_are_success(xtol):
+    found = solve(PROBLEMS["Wood"], gtol=0, ftol=0, xtol=xtol, return_all=True)
+    assert (found.success, found.message) == (True, CONVERGED)
+    points = np.array(found.allvecs)
+    still = lengths(abs(np.diff(points, axis=0)).max(1) <= xtol * abs(points[1:]).max(1))
+    assert still[-1] == 10 == max(still)
+
+
+def test_a_tolerance_of_zero_is_switched_off():
+    # The minimum is at the root of two, of which no float is the square.
+    def fun(x):
+        return 5 + x[0] ** 3 / 3 - 2 * x[0], x**2 - 2
+
+    run = functools.partial(nd.minimize, fun, [1.0], jac=True, bounds=[(0, 9)])
+    found = run(gtol=0, ftol=0, xtol=0)
+    assert (found.success, found.status, found.message) == (False, 2, PRECISION)
+    np.testing.assert_allclose(found.x, np.sqrt(2), atol=1e-7)
+    for tolerance in ({"gtol": 1e-3}, {"ftol": 1e-12}):
+        assert run(**{"gtol": 0, "ftol": 0} | tolerance).success
+
+
+@pytest.mark.parametrize("bounds", [None, [(-5, 5)] * 2], ids=["free", "bounded"])
+def test_a_gradient_of_the_wrong_sign_is_no_success(bounds):
+    found = nd.minimize(lambda x: (bowl(x), -2 * x), [1.0, 2.0], jac=True, bounds=bounds)
+    assert (found.success, found.status, found.message) == (False, 2, PRECISION)
+    np.testing.assert_array_equal(found.x, [1, 2])
+    assert (found.fun, found.nit) == (5, 0)
+    assert found.nfev < 100
+
+
+@pytest.mark.parametrize("ftol", [{}, {"ftol": 0}], ids=["ftol", "no ftol"])
+def test_a_gradient_of_the_wrong_sign_is_no_success_however_large_the_value(ftol):
+    def fun(x):
+        return 1e6 + bowl(x), -2 * x
+
+    found = nd.minimize(fun, [1.0, 2.0], jac=True, **ftol)
+    assert (found.success, found.status) == (False, 2)
+
+
+def test_a_step_that_is_lost_in_rounding_is_no_success():
+    found = nd.minimize(bowl_and_slope, [1.0, 2.0], jac=True, lr=1e-20)
+    assert not found.success
+
+
+def test_a_rate_of_zero_is_no_success():
+    assert not nd.minimize(bowl_and_slope, [1.0, 2.0], jac=True, lr=0).success
+
+
+def test_a_kink_is_no_success_but_is_found():
+    found = nd.minimize(lambda x: (abs(x).sum(), np.sign(x)), [1.0, -2.0], jac=True)
+    assert (found.success, found.status) == (False, 2)
+    np.testing.assert_allclose(found.x, 0, atol=1e-6)
+
+
+def test_what_has_no_minimum_ends_without_success():
+    found = nd.minimize(lambda x: (-x[0], -np.ones(1)), [0.0], jac=True)
+    assert not found.success
+    assert found.fun < -1e10
+    assert np.isfinite(found.x).all()
+
+
+@pytest.mark.parametrize("maxiter", [1, 2, 10, 57])
+def test_maxiter_counts_accepted_steps(maxiter):
+    found = nd.minimize(rosenbrock_and_slope, VALLEY, jac=True, maxiter=maxiter, return_all=True)
+    assert (found.nit, found.message) == (maxiter, MAXITER)
+    assert len(found.allvecs) == maxiter + 1
+
+
+@pytest.mark.parametrize("maxfev", [1, 2, 3, 10, 57])
+def test_maxfev_counts_rejected_points_too(maxfev):
+    fun = Recorder(rosenbrock_and_slope)
+    found = nd.minimize(fun, VALLEY, jac=True, maxfev=maxfev)
+    assert (found.nfev, found.message) == (len(fun.points), MAXFEV) == (maxfev, MAXFEV)
+    assert found.fun == min(value for value, _ in fun.values)
+
+
+class Clock:
+    """Time passes only while the objective is evaluated."""
+
+    def __init__(self):
+        self.now = 100.0
+
+    def __call__(self):
+        return self.now
+
+    def slow(self, fun, seconds=1.0):
+        def slow_fun(*args):
+            self.now += seconds
+            return fun(*args)
+
+        return slow_fun
+
+
+@pytest.mark.parametrize("safeguard", [True, False])
+@pytest.mark.parametrize(("maxtime", "nfev"), [(0, 1), (0.5, 1), (1, 2), (9.5, 10), (np.inf, 15)])
+def test_maxtime_ends_a_slow_run(monkeypatch, safeguard, maxtime, nfev):
+    clock = Clock()
+    monkeypatch.setattr("numadelta.descent.perf_counter", clock)
+    fun = Recorder(clock.slow(rosenbrock_and_slope))
+    found = nd.minimize(fun, VALLEY, jac=True, maxtime=maxtime, maxfev=15, safeguard=safeguard)
+    assert found.nfev == len(fun.points) == nfev
+    assert (found.success, found.status) == (False, 1)
+    assert found.message == (MAXFEV if np.isinf(maxtime) else MAXTIME)
+    assert found.fun == rosenbrock(found.x) == min(value for value, _ in fun.values)
+
+
+def test_maxtime_is_no_reason_against_a_success(monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr("numadelta.descent.perf_counter", clock)
+    found = nd.minimize(clock.slow(bowl_and_slope), [0.0], jac=True, maxtime=0.5)
+    assert (found.success, found.message) == (True, CONVERGED)
+
+
+# Settings and scales
+
+
+@pytest.mark.parametrize("rho", [0.5, 0.9, 0.99])
+@pytest.mark.parametrize("eps", [1e-8, 1e-4, 1e-2])
+@pytest.mark.parametrize("name", EASY)
+def test_neither_rho_nor_eps_decides_whether_it_converges(name, rho, eps):
+    found = solve(PROBLEMS[name], rho=rho, eps=eps)
+    assert found.success
+    assert found.fun == pytest.approx(0, abs=1e-6)
+    assert found.nfev < 1000
+
+
+@pytest.mark.parametrize("lr", [1e-4, 1e-2, 1e2, 1e4])
+def test_lr_only_decides_how_it_begins(lr):
+    found = solve(PROBLEMS["Beale"], lr=lr)
+    assert found.success
+    np.testing.assert_allclose(found.x, [3, 0.5], atol=1e-4)
+
+
+@pytest.mark.parametrize("power", [-6, 6])
+@pytest.mark.parametrize("name", ["Rosenbrock 2", "Wood", "Beale", "Separable quadratic 20"])
+def test_coordinates_of_scales_that_differ_by_twelve_orders_are_no_obstacle(name, power):
+    problem = PROBLEMS[name]
+    scales = 10.0 ** np.linspace(-power, power, problem.x0.size)
+    found = solve(problem, shift=1.0, scales=scales, gtol=1e-12)
+    assert found.success
+    assert found.fun - 1 == pytest.approx(problem.minimum, abs=1e-6)
+
+
+@pytest.mark.parametrize("power", [-40, -7, 7, 40])
+@pytest.mark.parametrize("name", EASY)
+def test_a_power_of_two_times_the_objective_changes_no_bit(name, power):
+    problem = PROBLEMS[name]
+
+    def scaled(x, grad):
+        value = problem.fun(x, grad, *problem.args)
+        grad *= 2.0**power
+        return value * 2.0**power
+
+    found = nd.minimize(scaled, problem.x0, jac="inplace", maxiter=60, gtol=0, ftol=0)
+    expected = solve(problem, maxiter=60, gtol=0, ftol=0)
+    assert found.x.tolist() == expected.x.tolist()
+    assert (found.nit, found.nfev) == (expected.nit, expected.nfev)
+
+
+@pytest.mark.parametrize("power", [-20, -3, 3, 20])
+@pytest.mark.parametrize("name", EASY)  # in Beale's, an element has no gradient at first
+def test_another_unit_of_length_changes_no_bit_if_eps_is_in_that_unit_too(name, power):
+    unit = 2.0**power
+    end = {"maxiter": 60, "gtol": 0, "ftol": 0}
+    found = solve(PROBLEMS[name], scales=unit, eps=1e-6 / unit**2, **end)
+    expected = solve(PROBLEMS[name], eps=1e-6, **end)
+    assert (found.x * unit).tolist() == expected.x.tolist()
+
+
+@pytest.mark.parametrize("shift", [-1e6, 1e6])
+@pytest.mark.parametrize(
+    "name", ["Rosenbrock 2", "Wood", "Beale", "Trid 10", "Styblinski-Tang 4", "Logistic 10"]
+)
+def test_a_minimum_far_from_zero_is_found_to_the_rounding_of_the_value(name, shift):
+    found = solve(PROBLEMS[name], shift=shift)
+    assert found.success
+    # ftol is 1e-12 of the value, and more than one such step may be left.
+    assert found.fun - shift == pytest.approx(PROBLEMS[name].minimum, abs=1e-5)
+
+
+@st.composite
+def separable(draw):
+    n = draw(st.integers(2, 6))
+    numbers = st.lists(st.floats(-3, 3), min_size=n, max_size=n)
+    return (
+        10 ** np.array(draw(numbers)),
+        np.array(draw(numbers)),
+        np.array(draw(st.permutations(range(n)))),
+    )
+
+
+@given(separable())
+@settings(max_examples=25, deadline=None, derandomize=True, database=None)
+def test_the_order_of_the_coordinates_does_not_matter(problem):
+    weights, centre, order = problem
+
+    def run(weights, centre):
+        def fun(x):
+            away = x - centre
+            return float(weights @ (2 * np.sinh(away / 2) ** 2)), weights * np.sinh(away)
+
+        return nd.minimize(fun, np.zeros(centre.size), jac=True, gtol=1e-9, ftol=0)
+
+    # Sums in another order are rounded otherwise: the same minimum, but not to the bit.
+    found, expected = run(weights[order], centre[order]), run(weights, centre)
+    assert found.success and expected.success
+    np.testing.assert_allclose(found.x, expected.x[order], atol=1e-5)
+    np.testing.assert_allclose(found.x, centre[order], atol=1e-5)
+
+
+# Where the objective is not finite, flat or concave
+
+
+def silently(function):
+    def fun(x):
+        with np.errstate(all="ignore"):
+            value, slope = function(x)
+        return float(np.sum(value)), slope
+
+    return fun
+
+
+@pytest.mark.parametrize(
+    ("function", "x0", "lr", "minimum"),
+    [
+        (lambda x: (x - np.log(x), 1 - 1 / x), 50.0, 1e4, 1.0),
+        (lambda x: (x - np.log(x), 1 - 1 / x), 1e-3, 1, 1.0),
+        (lambda x: (x - np.sqrt(x), 1 - 0.5 / np.sqrt(x)), 9.0, 1e4, 0.25),
+        (lambda x: (np.exp(x) - x, np.exp(x) - 1), -5.0, 1e6, 0.0),
+        (lambda x: (np.exp(x) - x, np.exp(x) - 1), 300.0, 1, 0.0),
+        (lambda x: (np.where(x < 0, np.nan, (x - 1) ** 2), 2 * (x - 1)), 5.0, 3000, 1.0),
+        (lambda x: (np.where(x < 0, np.inf, (x - 1) ** 2), 2 * (x - 1)), 5.0, 3000, 1.0),
+        (lambda x: (np.where(x < 0, -np.inf, (x - 1) ** 2), 2 * (x - 1)), 5.0, 3000, 1.0),
+        (lambda x: ((x - 1) ** 2, np.where(x < 0.5, np.nan, 2 * (x - 1))), 5.0, 1020, 1.0),
+        (lambda x: ((x - 1) ** 2, np.where(x < 0.5, np.inf, 2 * (x - 1))), 5.0, 1020, 1.0),
+    ],
+    ids=["log", "log2", "sqrt", "exp", "exp2", "NaN", "inf", "-inf", "NaN slope", "inf slope"],
+)
+def test_a_step_into_what_is_not_finite_is_rejected_and_the_run_goes_on(function, x0, lr, minimum):
+    fun = Recorder(silently(function))
+    found = nd.minimize(fun, [x0], jac=True, lr=lr)
+    if lr > 1:
+        bad = [not (np.isfinite(value) and np.isfinite(slope)) for value, slope in fun.values]
+        assert any(bad)
+    assert found.success
+    assert found.x[0] == pytest.approx(minimum, abs=1e-4)
+    assert np.isfinite(found.fun) and np.isfinite(found.jac).all()
+
+
+@pytest.mark.parametrize("jac", ["2-point", "3-point"])
+def test_differences_that_are_not_finite_are_rejected_too(jac):
+    # Values exist left of 2, but differences that look to the right do not everywhere.
+    fun = Recorder(lambda x: (x[0] - 1) ** 2 if x[0] < 2 else np.nan)
+    found = nd.minimize(fun, [-5.0], jac=jac, lr=2000)
+    assert np.isnan(fun.values).any()
+    assert found.success
+    assert found.x[0] == pytest.approx(1, abs=1e-4)
+
+
+def test_a_flat_start_is_left_if_there_is_any_slope():
+    def fun(x):
+        return -np.expm1(-(x @ x)), 2 * x * np.exp(-(x @ x))
+
+    found = nd.minimize(fun, [4.0, 1.0], jac=True, gtol=1e-9)
+    assert found.success
+    np.testing.assert_allclose(found.x, 0, atol=1e-4)
+
+
+@pytest.mark.parametrize("x0", [[1e-3, -1e-4], [1e-8, 3.0]])
+def test_a_concave_start_is_left_downhill(x0):
+    found = nd.minimize(lambda x: (float(np.cos(x).sum()), -np.sin(x)), x0, jac=True, gtol=1e-9)
+    assert found.success
+    assert found.fun == pytest.approx(-2, abs=1e-9)
+
+
+# Bounds
+
+
+BOXES = {
+    "minimum outside": ("Booth", [(2, 5), (2, 5)], [3.0, 4.0]),
+    "corner": ("Trid 10", [(-4, 4)] * 10, [0.0] * 10),
+    "some active": ("Rotated quadratic 20", [(-0.2, 0.2)] * 20, [0.0] * 20),
+    "one side": ("Rosenbrock 2", [(None, 0.5), (None, None)], [-1.2, 0.4]),
+    "other side": ("Rosenbrock 2", [(-2, 2), (1.5, np.inf)], [0.0, 1.7]),
+    "valley": ("Rosenbrock 10", [(None, 0.5)] * 10, [-1.2, 0.4] * 5),
+    "start at bounds": ("Rosenbrock 10", [(0.2, 0.5)] * 10, [0.2, 0.5] * 5),
+    "one active": ("Beale", [(0, 2), (0, 0.3)], [1.0, 0.1]),
+    "fixed": ("Wood", [(-5, 5), (0.9, 0.9), (-5, 0.5), (-5, 5)], [0.5, 0.9, 0.5, 0.5]),
+    "all kinds": ("Dixon-Price 10", [(0.6, None), (0.7, 0.7)] * 5, [1.0, 0.7] * 5),
+    "nothing active": ("Himmelblau", [(0, 5), (0, 4)], [0.0, 0.0]),
+    "curved": ("Log-sum-exp 10", [(0.1, 1.0)] * 10, [1.0] * 10),
+    "wide": ("Beale", [(-1e300, 1e300)] * 2, [1.0, 1.0]),
+}
+boxes = pytest.mark.parametrize(("name", "bounds", "x0"), BOXES.values(), ids=BOXES)
+
+
+@boxes
+def test_bounded_minima_are_those_of_lbfgsb(name, bounds, x0):
+    fun = in_place(PROBLEMS[name])
+    found = nd.minimize(fun, x0, jac="inplace", bounds=bounds, gtol=1e-7)
+    assert found.success
+
+    def pair(x):
+        grad = np.empty_like(x)
+        return fun(x, grad), grad
+
+    tight = {"ftol": 1e-15, "gtol": 1e-10, "maxiter": 5000}
+    expected = scipy.optimize.minimize(
+        pair, x0, jac=True, bounds=bounds, method="L-BFGS-B", options=tight
+    )
+    np.testing.assert_allclose(found.x, expected.x, atol=1e-5)
+    assert found.fun == pytest.approx(expected.fun, abs=1e-8, rel=1e-8)
+
+
+@boxes
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_every_evaluation_is_inside_and_the_end_is_stationary(name, bounds, x0, dtype):
+    # In float32 the first and last number inside; where there is none the nearest must do.
+    lower, upper = (
+        np.array([end if limit is None else limit for limit in limits], float)
+        for limits, end in zip(zip(*bounds, strict=True), (-np.inf, np.inf), strict=True)
+    )
+    if dtype == np.float32:
+        if name == "Beale" and upper[0] > 1e38:
+            lower, upper = np.full((2, 2), [[-1e30], [1e30]])
+        fixed = lower == upper
+        lower[fixed] = upper[fixed] = upper[fixed].astype(dtype)
+    bounds = scipy.optimize.Bounds(lower, upper)
+    x0 = np.array(x0, dtype)
+    x0 = np.where(x0 < lower, np.nextafter(x0, dtype(9)), x0)
+    x0 = np.where(x0 > upper, np.nextafter(x0, dtype(-9)), x0)
+    fun = Recorder(in_place(PROBLEMS[name]))
+    found = nd.minimize(fun, x0, jac="inplace", bounds=bounds)
+    assert found.success
+    points = np.array(fun.points, float)
+    assert ((lower <= points) & (points <= upper)).all()
+    assert found.x.dtype == dtype
+    if dtype == np.float64:
+        step = np.clip(found.x - found.jac, lower, upper) - found.x
+        assert abs(step).max() <= 1e-4
+
+
+@pytest.mark.parametrize("jac", ["2-point", "3-point"])
+def test_differences_stay_inside_too(jac):
+    fun = Recorder(rosenbrock)
+    bounds = [(0.0, 0.5), (0.25, 2.0)]
+    found = nd.minimize(fun, [0.0, 2.0], jac=jac, bounds=bounds)
+    assert found.success
+    points = np.array(fun.points)
+    assert (points >= [0, 0.25]).all() and (points <= [0.5, 2]).all()
+    np.testing.assert_allclose(found.x, [0.5, 0.25], atol=1e-6)
+
+
+def test_a_bound_that_is_hit_may_be_left_again():
+    # The first step goes far beyond the lower bound; the minimum is between the bounds.
+    found = nd.minimize(
+        lambda x: (float(((x - 0.7) ** 2).sum()), 2 * (x - 0.7)),
+        [1.0, 1.0],
+        jac=True,
+        lr=1e4,
+        bounds=[(0, 1), (0.7, 1)],
+        return_all=True,
+    )
+    assert found.success
+    np.testing.assert_allclose(found.x, 0.7, atol=1e-5)
+
+
+@pytest.mark.parametrize("sign", [-1, 1])
+def test_a_line_is_followed_to_its_bound(sign):
+    found = nd.minimize(
+        lambda x: (sign * x[0], np.full(1, sign)), [0.0], jac=True, bounds=[(-1e9, 1e9)]
+    )
+    assert (found.success, found.x[0], found.jac[0]) == (True, -sign * 1e9, sign)
+
+
+# The check of the gradient
+
+
+def wrong_at(k):
+    return lambda x: rosenbrock_slope(x) + np.eye(2)[k]
+
+
+@pytest.mark.parametrize("k", [0, 1])
+@pytest.mark.parametrize("safeguard", [True, False])
+def test_a_wrong_gradient_is_warned_about_and_its_element_named(k, safeguard):
+    with pytest.warns(RuntimeWarning, match=f"gradient looks wrong: at x0 its element {k} is"):
+        nd.minimize(
+            rosenbrock,
+            [0.5, 0.5],
+            jac=wrong_at(k),
+            check_gradient=True,
+            maxiter=1,
+            safeguard=safeguard,
+        )
+
+
+@pytest.mark.parametrize("wrong", [-1.0, 0.0, 2.0, 1.01, 1e-3])
+@pytest.mark.parametrize("scale", [1e-6, 1.0, 1e6])
+def test_factors_and_signs_are_noticed_at_all_scales_of_the_value(wrong, scale):
+    def fun(x):
+        return rosenbrock(x) * scale, rosenbrock_slope(x) * scale * wrong
+
+    with pytest.warns(RuntimeWarning, match="gradient looks wrong"):
+        nd.minimize(fun, VALLEY, jac=True, check_gradient=True, maxiter=0)
+
+
+def test_the_warning_points_at_the_line_of_the_call():
+    with pytest.warns(RuntimeWarning, match="gradient looks wrong") as record:
+        nd.minimize(rosenbrock, VALLEY, jac=wrong_at(0), check_gradient=True, maxiter=0)
+    assert [warning.filename for warning in record] == [__file__]
+
+
+@pytest.mark.parametrize("name", PROBLEMS)
+@pytest.mark.parametrize("scale", [1e-6, 1.0, 1e6])
+def test_right_gradients_pass_the_check(name, scale):
+    problem = PROBLEMS[name]
+
+    def scaled(x, grad):
+        value = problem.fun(x, grad, *problem.args)
+        grad *= scale
+        return value * scale
+
+    nd.minimize(scaled, problem.x0, jac="inplace", check_gradient=True, maxiter=0)
+
+
+@pytest.mark.parametrize("name", ["Rosenbrock 2", "Beale", "Wood"])
+@pytest.mark.parametrize("scale", [1e-6, 1e6])
+def test_right_gradients_pass_the_check_in_other_units_of_length(name, scale):
+    solve(PROBLEMS[name], scales=scale, check_gradient=True, maxiter=0)
+
+
+@pytest.mark.parametrize("shift", [-1e6, 1e6])
+def test_right_gradients_of_large_values_pass_the_check(shift):
+    for name in EASY:
+        solve(PROBLEMS[name], shift=shift, check_gradient=True, maxiter=0)
+
+
+def test_the_check_stays_inside_the_bounds_and_ignores_fixed_coordinates():
+    fun = Recorder(rosenbrock)
+    nd.minimize(
+        fun,
+        [0.5, 0.25],
+        jac=lambda x: rosenbrock_slope(x) + [0, 99],
+        bounds=[(0.5, 1), (0.25, 0.25)],
+        check_gradient=True,
+        maxiter=0,
+    )
+    points = np.array(fun.points)
+    assert ((points[:, 0] >= 0.5) & (points[:, 1] == 0.25)).all()
+
+
+@pytest.mark.parametrize("jac", [None, "3-point", "cs"])
+def test_differences_are_not_checked_against_differences(jac):
+    found = nd.minimize(rosenbrock, VALLEY, jac=jac, check_gradient=True, maxiter=0)
+    assert found.nfev == nd.minimize(rosenbrock, VALLEY, jac=jac, maxiter=0).nfev
+
+
+def test_evaluations_of_the_check_are_counted():
+    fun = Recorder(rosenbrock)
+    found = nd.minimize(fun, VALLEY, jac=rosenbrock_slope, check_gradient=True, maxiter=3)
+    assert found.nfev == len(fun.points)
+
+
+@pytest.mark.parametrize("maxfev", [1, 4, 12, 13, 14])
+def test_the_check_does_not_exceed_maxfev(maxfev):
+    fun = Recorder(rosenbrock)
+    # Two variables, two sides, three lengths: twelve evaluations at most, and one for the start.
+    expected = (
+        pytest.warns(RuntimeWarning, match="check_gradient") if maxfev < 13 else nullcontext()
+    )
+    with expected:
+        found = nd.minimize(fun, VALLEY, jac=rosenbrock_slope, check_gradient=True, maxfev=maxfev)
+    assert found.nfev == len(fun.points) <= maxfev
+
+
+def test_a_start_that_is_not_finite_is_not_checked():
+    found = nd.minimize(lambda x: (np.nan, x), [1.0], jac=True, check_gradient=True)
+    assert (found.success, found.status) == (False, 3)
+
+
+# Nothing is modified, nothing is shared
+
+
+def test_x0_bounds_and_args_are_never_modified():
+    x0, centre = np.array([3.0, 0.0]), np.array([1.0, 2.0])
+    bounds = np.array([[0.0, 9.0], [0.0, 1.0]])
+    before = x0.copy(), centre.copy(), bounds.copy()
+    nd.minimize(
+        lambda x, centre: (float(((x - centre) ** 2).sum()), 2 * (x - centre)),
+        x0,
+        args=(centre,),
+        jac=True,
+        bounds=bounds,
+        check_gradient=True,
+    )
+    for array, copy in zip((x0, centre, bounds), before, strict=True):
+        np.testing.assert_array_equal(array, copy)
+
+
+def test_threads_at_once_find_what_one_after_another_find():
+    starts = [VALLEY, np.array([3.0, -1.0]), np.array([0.0, 2.0])]
+    run = functools.partial(nd.minimize, rosenbrock_and_slope, jac=True, return_all=True)
+    expected = [run(start).allvecs for start in starts]
+    found = {}
+    threads = [
+        threading.Thread(target=lambda k=k: found.update({k: run(starts[k]).allvecs}))
+        for k in range(3)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for k in range(3):
+        np.testing.assert_array_equal(found[k], expected[k])
