@@ -169,8 +169,9 @@ def check_hyperparameter(name: str, value: object, dtype: DTypeLike = np.float64
     turn a zero gradient into 0/0, and a `rho` that becomes one would let the averages grow for
     ever.
     """
-    if type(value) is float and 1e-9 <= value <= (0.99 if name == "rho" else 1e9):
-        return value  # the usual case, without the price of the rest
+    if type(value) is float:  # the usual cases, without the price of the rest
+        if 1e-9 <= value <= (0.99 if name == "rho" else 1e9) or (value == 0 and name != "eps"):
+            return value
     number = check_number(name, value)
     info = np.finfo(dtype)
     with np.errstate(over="ignore", under="ignore"):

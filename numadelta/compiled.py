@@ -201,6 +201,8 @@ def compile_objective(
 
 def _type_of(args: tuple[Any, ...]) -> Any:
     """Return the Numba type of the arguments."""
+    if not args:
+        return _NOTHING
     found = []
     for k, value in enumerate(args):
         try:
@@ -215,6 +217,8 @@ def _type_of(args: tuple[Any, ...]) -> Any:
         found.append(kind)
     return types.Tuple(found)
 
+
+_NOTHING = types.Tuple(())
 
 # Exact classes, because asking for abstract ones is slow.
 _NUMBERS = {types.Float, types.Integer, types.Boolean, types.Complex, types.Record}

@@ -15,6 +15,12 @@ from numadelta.objective import Objective
 
 
 @loop
+def begin(vectors, runs, settings):
+    """Prepare a run from POINT, between LOWER and UPPER."""
+    iteration.begin(vectors, runs[0], settings[0])
+
+
+@loop
 def _ask(vectors, runs, settings):
     iteration.propose(vectors, runs[0], settings[0])
     return runs[0]["end"]

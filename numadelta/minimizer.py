@@ -235,14 +235,14 @@ def minimize(
     vectors = np.zeros((iteration.ROWS, x.size), x.dtype)
     vectors[iteration.POINT], vectors[iteration.LOWER], vectors[iteration.UPPER] = x, lower, upper
     runs = np.zeros(1, iteration.RUN)
-    iteration.begin(vectors, runs[0], settings[0])
+    descent.begin(vectors, runs, settings)
     if chosen.check_gradient and differences is None:
         _check_gradient(Objective(fun, jac, args, x, None), vectors, runs, settings)
     allvecs = [x.copy()] if chosen.return_all else None
     report = _reporter(callback, allvecs)
     drive = _driver(fun, jac, args, x, differences, chosen.workers)
     drive(vectors, runs, settings, chosen.maxtime, report)
-    result = as_result(vectors, runs[0])
+    result = _as_result(vectors, runs[0])
     if allvecs is not None:
         result.allvecs = allvecs
     if chosen.disp:
@@ -483,16 +483,17 @@ def _mapper(workers: Any) -> Iterator[Callable[..., Any]]:
         raise ValueError(f"workers must be -1, a positive number or a map, but is {workers}")
 
 
-def as_result(vectors: NDArray[Any], run: Any) -> OptimizeResult:
+def _as_result(vectors: NDArray[Any], run: Any) -> OptimizeResult:
     """Return what a run found."""
-    status, message = ENDS[int(run["end"])]
+    found = dict(zip(iteration.RUN.names or (), run.item(), strict=True))
+    status, message = ENDS[found["end"]]
     return OptimizeResult(
         x=vectors[iteration.X].copy(),
-        fun=float(run["value"]),
+        fun=found["value"],
         jac=vectors[iteration.GRAD].copy(),
-        nit=max(int(run["nit"]), 0),
-        nfev=int(run["nfev"]),
-        njev=int(run["njev"]),
+        nit=max(found["nit"], 0),
+        nfev=found["nfev"],
+        njev=found["njev"],
         status=status,
         success=status == 0,
         message=message,
