@@ -78,7 +78,9 @@ def _parser() -> argparse.ArgumentParser:
         "bench", help="compare speed with other libraries", description="Compare with peers."
     )
     bench.set_defaults(command=_bench)
-    bench.add_argument("--quick", action="store_true", help="smaller jobs, within a minute")
+    bench.add_argument(
+        "--quick", action="store_true", help="smaller and fewer jobs, in a minute or so"
+    )
     bench.add_argument("--json", action="store_true", help="print JSON instead of a table")
 
     info = commands.add_parser("info", help="print versions, threads, BLAS and GPU")

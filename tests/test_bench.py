@@ -9,10 +9,12 @@ import json
 import subprocess
 import sys
 
+import numpy as np
 import pytest
+from numba import config
 
 from numadelta import bench
-from numadelta.bench import jobs, report, runner, worker
+from numadelta.bench import accuracy, classics, first_call, fits, jobs, report, runner, worker
 from numadelta.bench.jobs import Contestant, Job
 
 
@@ -71,11 +73,18 @@ def test_json(fake_jobs, capsys):
     assert bench.run(quick=True, json=True) == 0
     document = json.loads(capsys.readouterr().out)
     assert document["quick"] is True
+    assert document["jobs"][0]["rows"][1]["note"] == ""
     assert document["machine"]["threads"] == runner.thread_count()
     ours, peer, absent = document["jobs"][0]["rows"]
     assert ours["samples"] == [2.0] and ours["status"] == "ok" and ours["version"] == "fake 1"
     assert (peer["median"], peer["ratio"], peer["loss"]) == (5.0, 2.5, 0.25)
     assert (absent["status"], absent["missing"], absent["ratio"]) == ("missing", ["no_x"], None)
+
+
+def test_notes_stand_behind_the_figures(fake_jobs, capsys):
+    fake_jobs(fake("ours", note="19 of 19 solved", compile_s=None))
+    bench.run(quick=True)
+    assert line_of(capsys.readouterr().out, "ours").endswith(" 1.00" + 14 * " " + "19 of 19 solved")
 
 
 @pytest.mark.parametrize(
@@ -130,6 +139,17 @@ def test_all_get_the_same_number_of_threads(monkeypatch):
     assert {environ[name] for name in runner.THREAD_VARIABLES} == {"3"}
 
 
+def test_a_contestant_may_want_one_thread():
+    script = (
+        "import json, os; "
+        "samples = [int(os.environ['OPENBLAS_NUM_THREADS'])]; "
+        "print(json.dumps({'samples': samples, 'compile_s': 0, 'version': ''}))"
+    )
+    contestants = (Contestant("", ("-c", script), one_thread=one) for one in (False, True))
+    rows = runner.run_job(Job("", "s", tuple(contestants)), quick=True, threads=3).rows
+    assert [row.samples for row in rows] == [[3], [1]]
+
+
 def test_nothing_is_quick_unless_asked():
     script = 'import sys; print(\'{"samples": [%d], "compile_s": 0, "version": ""}\''
     job = Job("", "s", (Contestant("", ("-c", script + " % ('--quick' in sys.argv))")),))
@@ -164,6 +184,49 @@ def test_a_worker():
 def test_the_first_calls_are_not_counted():
     answer = worker.outcome([9.0, 5.0, 2.0, 4.0, 6.0], parts=2, loss=1.0)
     assert answer == {"samples": [1.0, 2.0, 3.0], "compile_s": 5.0, "loss": 1.0}
+
+
+@pytest.mark.parametrize(("found", "solved", "tight"), [("usual", 19, 0), ("tight", 19, 19)])
+def test_tolerances_are_tightened_where_the_default_ones_do_not_do(found, solved, tight):
+    calls = []
+
+    def solve(problem, is_tight):
+        calls.append(is_tight)
+        return problem.minimum if found == "usual" or is_tight else np.inf
+
+    answer = accuracy.measure(solve, quick=True)
+    assert answer["note"] == f"{solved} of 19 solved, {tight} with tight tolerances"
+    assert min(answer["samples"]) > 0
+    assert calls[-1] is (found == "tight")
+
+
+def test_the_goal_is_a_part_of_the_way():
+    (problem,) = (problem for problem in classics.problems() if problem.name == "Rosenbrock 2")
+    assert accuracy.goal(problem) == pytest.approx(24.2e-6)
+
+
+def test_the_made_fits_are_known_to_rounding():
+    t, y, best = fits.data(20)
+    grad = np.empty(2)
+    for own, solution in zip(y, best, strict=True):
+        value = fits.fun(solution, grad, t, own)
+        assert abs(grad).max() < 1e-14
+        for k, step in enumerate(1e-6 * np.eye(2)):
+            change = fits.fun(solution + 0.1 + step, grad, t, own)
+            change -= fits.fun(solution + 0.1 - step, grad, t, own)
+            fits.fun(solution + 0.1, grad, t, own)
+            assert grad[k] == pytest.approx(change / 2e-6, rel=1e-6)
+        assert value < fits.fun(solution + 0.01, grad, t, own)
+    assert fits.error(best, best) == "rms error 0.0e+00"
+    assert fits.error(best + 1e-3, best) == "rms error 1.0e-03"
+
+
+@pytest.mark.skipif(bool(config.DISABLE_JIT), reason="nothing is compiled")
+def test_the_first_call_has_two_parts():
+    done = subprocess.run(
+        [sys.executable, "-c", first_call.SCRIPT], capture_output=True, check=True
+    )
+    assert min(json.loads(done.stdout)[part] for part in first_call.TASKS) > 0
 
 
 @pytest.mark.parametrize(("load", "busy"), [(None, False), (0.2, False), (3.5, True)])

@@ -4,6 +4,10 @@ import os
 import subprocess
 import sys
 
+import numadelta as nd
+
+from . import need
+
 FIRST_STEP = """
 import numpy as np
 import numadelta as nd
@@ -28,6 +32,25 @@ class Import:
 
     def timeraw_numba(self):
         return "import numba"
+
+
+class FirstMinimize:
+    """The first `minimize` of a new objective, beyond compiling that, with a warm disk cache."""
+
+    version = "1"
+    timeout = 120
+
+    def setup(self):
+        need(nd, "minimize_batch")
+
+    def track_beyond_compiling(self):
+        from statistics import median
+
+        from numadelta.bench.first_call import first_call
+
+        return median(first_call("beyond", quick=False)["samples"])
+
+    track_beyond_compiling.unit = "s"
 
 
 class FirstStep:

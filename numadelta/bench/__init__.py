@@ -6,8 +6,10 @@ settings disturb another's:
 - `jobs` lists what is measured, and by which worker;
 - `runner` starts the workers, in rounds, and collects what they print;
 - `report` makes the table, or JSON;
-- `ours`, ``peer_*`` and `imports` are the workers, each run as ``python -m numadelta.bench.ours``;
-  they share `problems` (the same work for all) and `worker` (the clock).
+- `ours`, ``peer_*``, `imports` and `first_call` are the workers, each run as
+  ``python -m numadelta.bench.ours``; they share `problems` (the same work for all), `worker` (the
+  clock) and `accuracy` (the clock of a run to a given accuracy);
+- `classics`, `more_wild` and `fits` are sets of problems for minimisers.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ def run(quick: bool = False, json: bool = False) -> int:
     Parameters
     ----------
     quick : bool, default False
-        Smaller jobs and few samples: within a minute, instead of ten.  Good for a look, not for
+        Fewer and smaller jobs, few samples: a minute or so, instead of ten or more.  Good for a look, not for
         quoting.
     json : bool, default False
         Print one JSON document at the end instead of a table for each job.

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from numadelta.bench.problems import LARGE, NETS, SMALL, STUCK
+from numadelta.bench.problems import (
+    FITS,
+    LARGE,
+    NETS,
+    QUICK_FITS,
+    ROSENBROCK,
+    SMALL,
+    STUCK,
+    TARGET,
+)
 
 
 class Contestant(NamedTuple):
@@ -20,12 +29,15 @@ class Contestant(NamedTuple):
         Modules without which it cannot run.
     slow : bool
         Whether a quick run leaves it out.
+    one_thread : bool
+        Whether more threads would only slow it down.
     """
 
     label: str
     command: tuple[str, ...]
     needs: tuple[str, ...] = ()
     slow: bool = False
+    one_thread: bool = False
 
 
 class Job(NamedTuple):
@@ -40,12 +52,21 @@ def _worker(name: str, task: str) -> tuple[str, ...]:
     return "-m", f"numadelta.bench.{name}", task
 
 
-def _ours(task: str, label: str = "numadelta") -> Contestant:
-    return Contestant(label, _worker("ours", task))
+def _ours(task: str, label: str = "numadelta", slow: bool = False) -> Contestant:
+    return Contestant(label, _worker("ours", task), (), slow)
 
 
 def _torch(task: str, label: str = "PyTorch", slow: bool = False) -> Contestant:
     return Contestant(label, _worker("peer_torch", task), ("torch",), slow)
+
+
+def _jax(task: str, label: str = "JAX, optax, jit", slow: bool = False) -> Contestant:
+    return Contestant(label, _worker("peer_jax", task), ("jax", "optax"), slow)
+
+
+def _scipy(task: str, label: str, slow: bool = False) -> Contestant:
+    # On such small matrices the threads of BLAS wait for each other: up to forty times slower.
+    return Contestant(label, _worker("peer_scipy", task), (), slow, one_thread=True)
 
 
 def _numpy(task: str, label: str) -> Contestant:
@@ -55,6 +76,33 @@ def _numpy(task: str, label: str) -> Contestant:
 def _training_step(name: str) -> Job:
     title = f"a training step of {_sizes(name)}, batch {NETS[name].batch}, float32"
     return Job(title, "s", (_ours(name), _torch(name)))
+
+
+def _rosenbrock(size: int) -> Job:
+    return Job(
+        f"minimising Rosenbrock {size}, float64: an iteration; with the safeguard, an evaluation",
+        "s",
+        (
+            _ours(f"plain-{size}", "numadelta, safeguard=False"),
+            _ours(f"safeguarded-{size}", "numadelta, from many starts"),
+            _jax(f"plain-{size}", "JAX, optax, while_loop"),
+        ),
+    )
+
+
+def _fits(count: int) -> Job:
+    return Job(
+        f"a fit of two parameters to 12 points, as one of {count:,}",
+        "s",
+        (
+            _ours("fits", "numadelta, minimize_batch"),
+            _ours("fits-plain", "numadelta, plain, 500 iterations", slow=True),
+            _jax("fits", "JAX, vmap, optax, 500 iterations"),
+            _jax("fits-bfgs", "JAX, vmap, BFGS", slow=True),
+            _scipy("fits", "SciPy, loop, L-BFGS-B"),
+            _scipy("fits-curve-fit", "SciPy, loop, curve_fit", slow=True),
+        ),
+    )
 
 
 def _sizes(name: str) -> str:
@@ -82,7 +130,7 @@ def jobs(quick: bool) -> list[Job]:
                 _torch("step", "PyTorch"),
                 _torch("step-foreach", "PyTorch, foreach", slow=True),
                 _torch("step-compiled", "PyTorch, torch.compile", slow=True),
-                Contestant("JAX, optax, jit", _worker("peer_jax", "step"), ("jax", "optax")),
+                _jax("step"),
                 _numpy("step", "NumPy in blocks, one thread"),
             ),
         ),
@@ -102,7 +150,7 @@ def jobs(quick: bool) -> list[Job]:
             (
                 _ours("epoch"),
                 _torch("epoch"),
-                Contestant("JAX, optax, jit", _worker("peer_jax", "epoch"), ("jax", "optax")),
+                _jax("epoch"),
                 Contestant(
                     "Keras, JAX backend", _worker("peer_keras", "epoch"), ("keras", "jax"), True
                 ),
@@ -110,7 +158,22 @@ def jobs(quick: bool) -> list[Job]:
                 _numpy("products", "matrix products alone, NumPy"),
             ),
         ),
-        *(_training_step(name) for name in ("narrow", "tiny", "wide")),
+        *(_training_step(name) for name in (("tiny",) if quick else ("narrow", "tiny", "wide"))),
+        *(_rosenbrock(size) for size in (ROSENBROCK[1:2] if quick else ROSENBROCK)),
+        Job(
+            f"a minimisation to {TARGET} of f(x0) - min f, geometric mean of 19 classics",
+            "s",
+            (_ours("classics"), _scipy("classics", "SciPy, L-BFGS-B")),
+        ),
+        Job(
+            "the first call with a new objective, in a fresh process",
+            "s",
+            (
+                Contestant("numadelta, beyond compiling it", _worker("first_call", "beyond")),
+                Contestant("compiling it, in Numba", _worker("first_call", "compiling"), slow=True),
+            ),
+        ),
+        _fits(QUICK_FITS if quick else FITS),
         Job(
             "import, in a fresh process",
             "s",

@@ -7,15 +7,29 @@ from typing import Any
 
 import numpy as np
 
-from numadelta.bench import worker
-from numadelta.bench.problems import EPS, LARGE, LR, NETS, RHO, Net, params_and_grads
+from numadelta.bench import fits, worker
+from numadelta.bench.problems import (
+    EPS,
+    FITS,
+    LARGE,
+    LR,
+    NETS,
+    QUICK_FITS,
+    RHO,
+    ROSENBROCK,
+    ROSENBROCK_LR,
+    Net,
+    params_and_grads,
+    rosenbrock_iterations,
+    rosenbrock_start,
+)
 
 
-def optimizer() -> Any:
+def optimizer(lr: float = LR) -> Any:
     """Return optax's Adadelta."""
     import optax
 
-    return optax.adadelta(learning_rate=LR, rho=RHO, eps=EPS)
+    return optax.adadelta(learning_rate=lr, rho=RHO, eps=EPS)
 
 
 def step(quick: bool) -> dict[str, Any]:
@@ -101,6 +115,74 @@ def epoch(quick: bool) -> dict[str, Any]:
     return worker.outcome(seconds, loss=losses[-1])
 
 
+def descend(fun: Any, start: Any, steps: int, lr: float = LR) -> Any:
+    """Return the point after so many steps; for use inside a jitted function."""
+    import jax
+    import optax
+
+    adadelta = optimizer(lr)
+    value_and_grad = jax.value_and_grad(fun)
+
+    def go_on(run):
+        return run[2] < steps
+
+    def step(run):
+        x, state, k = run
+        _, grad = value_and_grad(x)
+        updates, state = adadelta.update(grad, state, x)
+        return optax.apply_updates(x, updates), state, k + 1
+
+    return jax.lax.while_loop(go_on, step, (start, adadelta.init(start), 0))[0]
+
+
+def plain(size: int, quick: bool) -> dict[str, Any]:
+    """Take steps on Rosenbrock's function, all in one compiled loop; the samples are per step."""
+    import jax
+    import jax.numpy as jnp
+
+    jax.config.update("jax_enable_x64", True)
+    steps = rosenbrock_iterations(size, quick)
+    start = jnp.asarray(rosenbrock_start(size))
+
+    def rosenbrock(x):
+        bend, rest = x[1:] - x[:-1] ** 2, 1.0 - x[:-1]
+        return jnp.sum(100.0 * bend**2 + rest**2)
+
+    run = jax.jit(lambda start: descend(rosenbrock, start, steps, ROSENBROCK_LR))
+    return worker.measure(lambda: jax.block_until_ready(run(start)), quick, steps)
+
+
+def fit_many(minimise: Any, quick: bool) -> dict[str, Any]:
+    """Fit many decays at once, in float32; ``minimise(fun, start)`` does one."""
+    import jax
+    import jax.numpy as jnp
+
+    count = QUICK_FITS if quick else FITS
+    t, y, best = fits.data(count)
+    times, measured = jnp.asarray(t, jnp.float32), jnp.asarray(y, jnp.float32)
+
+    @jax.jit
+    @jax.vmap
+    def fit(own):
+        def fun(x):
+            return 0.5 * jnp.sum((x[0] * jnp.exp(-x[1] * times) - own) ** 2)
+
+        return minimise(fun, jnp.asarray(fits.START, jnp.float32))
+
+    def call() -> Any:
+        return jax.block_until_ready(fit(measured))
+
+    answer = worker.measure(call, quick, count)
+    return answer | {"note": fits.error(np.asarray(call()), best)}
+
+
+def bfgs(fun: Any, start: Any) -> Any:
+    """Return where JAX's BFGS ends."""
+    from jax.scipy.optimize import minimize
+
+    return minimize(fun, start, method="BFGS").x
+
+
 def version() -> str:
     """Return what was measured."""
     import jax
@@ -109,7 +191,13 @@ def version() -> str:
     return f"jax {jax.__version__}, optax {optax.__version__}"
 
 
-TASKS: dict[str, worker.Task] = {"step": step, "epoch": epoch}
+TASKS: dict[str, worker.Task] = {
+    "step": step,
+    "epoch": epoch,
+    **{f"plain-{size}": partial(plain, size) for size in ROSENBROCK},
+    "fits": partial(fit_many, partial(descend, steps=500)),
+    "fits-bfgs": partial(fit_many, bfgs),
+}
 
 if __name__ == "__main__":
     worker.main(TASKS, version)

@@ -14,6 +14,11 @@ LARGE = 10_000_000  # far beyond every cache: the memory is the limit
 SMALL = 1_000  # the call is the limit
 STUCK = 100_000
 
+ROSENBROCK = (2, 10, 100)  # numbers of variables
+ROSENBROCK_LR = 0.01  # with 1 the paper's steps sooner or later reach infinity
+TARGET = 1e-6  # of the first value's excess over the minimum
+FITS, QUICK_FITS = 100_000, 10_000
+
 # Where a running average of float32 stays for ever once its gradients have become zero: 0.95 times
 # ten of the smallest numbers is rounded to ten of them.
 STUCK_VALUE = 10 * np.finfo(np.float32).smallest_subnormal
@@ -46,6 +51,16 @@ NETS = {
     "tiny": Net((4, 16, 16, 1), 32, 32 * 200, 32 * 100),
     "wide": Net((784, 2048, 2048, 10), 128, 128 * 10, 128 * 4),
 }
+
+
+def rosenbrock_start(size: int) -> NDArray[Any]:
+    """Return the usual start in some number of variables, an even one."""
+    return np.tile([-1.2, 1.0], size // 2)
+
+
+def rosenbrock_iterations(size: int, quick: bool) -> int:
+    """Return how many iterations a call makes: enough that nothing else counts."""
+    return (200_000 if quick else 2_000_000) // size
 
 
 def params_and_grads(size: int) -> tuple[NDArray[Any], NDArray[Any]]:

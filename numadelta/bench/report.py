@@ -37,8 +37,8 @@ def head(machine: dict[str, Any], quick: bool) -> str:
     lines = [
         f"{machine['cpu']}, {machine['cores']} cores, {machine['system']}, "
         f"Python {machine['python']}",
-        f"{machine['threads']} threads for every library; each figure from its own process; "
-        "warm-up and compilation excluded",
+        f"{machine['threads']} threads for every library (SciPy: one); each figure from its own "
+        "process; warm-up and compilation excluded",
     ]
     if quick:
         lines.append("quick: few samples of smaller jobs, not for quoting")
@@ -74,6 +74,7 @@ def _figures(row: Row, ours: Row, unit: str) -> str:
         f"{quartiles:>22}",
         f"{'' if ratio is None else _digits(ratio):>9}",
         f"{'' if row.compile_s is None else '+' + quantity(row.compile_s, 's'):>12}",
+        f"  {row.note}",
     )
     return "".join(cells)
 

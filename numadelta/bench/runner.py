@@ -43,6 +43,7 @@ class Row:
     samples: list[float] = field(default_factory=list)
     compile_s: float | None = None
     loss: float | None = None
+    note: str = ""
 
     @property
     def median(self) -> float | None:
@@ -98,7 +99,7 @@ def run_job(job: Job, quick: bool, threads: int, caches: str | None = None) -> R
     quick : bool
         One round instead of `ROUNDS`, and workers are told to be quick.
     threads : int
-        Threads of each worker.
+        Threads of each worker, but for contestants that want one.
     caches : str, optional
         A folder for new caches, so that compilers start without; they use their own by default.
 
@@ -113,7 +114,8 @@ def run_job(job: Job, quick: bool, threads: int, caches: str | None = None) -> R
         for k, contestant in enumerate(job.contestants):
             if rows[k].status == OK:
                 _say(f"{job.title}: {rows[k].label}, round {turn + 1}")
-                _run(contestant, rows[k], quick, environment(threads, folders[k]))
+                own = 1 if contestant.one_thread else threads
+                _run(contestant, rows[k], quick, environment(own, folders[k]))
     _say("")
     return Result(job, rows)
 
@@ -147,6 +149,7 @@ def _take_answer(row: Row, answer: dict[str, Any]) -> None:
     row.compile_s = answer["compile_s"] if row.compile_s is None else row.compile_s
     row.version = answer["version"]
     row.loss = answer.get("loss")
+    row.note = answer.get("note", "")
 
 
 def _last_line(text: str) -> str:

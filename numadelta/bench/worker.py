@@ -43,7 +43,7 @@ def outcome(seconds: list[float], parts: int = 1, **more: Any) -> dict[str, Any]
     parts : int, default 1
         How often a call does the work; the samples are per part.
     **more
-        Further entries, such as the loss that was reached.
+        Further entries, such as the loss that was reached, or a note for the table.
     """
     usual = statistics.median(seconds[WARM_UP:])
     return {
@@ -62,11 +62,16 @@ def timed(call: Callable[[], Any]) -> float:
 
 def measure(call: Callable[[], Any], quick: bool, parts: int = 1) -> dict[str, Any]:
     """Time calls for a while; each must return only when its work is done."""
-    seconds = [timed(call) for _ in range(WARM_UP)]
+    return outcome(collect(lambda: timed(call), quick), parts)
+
+
+def collect(sample: Callable[[], float], quick: bool) -> list[float]:
+    """Take samples for a while, and for the warm-up before."""
+    samples = [sample() for _ in range(WARM_UP)]
     deadline = time.perf_counter() + (0.3 if quick else 2.0)
-    while len(seconds) < WARM_UP + 5 or time.perf_counter() < deadline:
-        seconds.append(timed(call))
-    return outcome(seconds, parts)
+    while len(samples) < WARM_UP + 5 or time.perf_counter() < deadline:
+        samples.append(sample())
+    return samples
 
 
 def repeat(call: Callable[[], Any], times: int) -> Callable[[], None]:
