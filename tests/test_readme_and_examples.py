@@ -75,13 +75,6 @@ def test_paper_mnist_draws_the_table(tmp_path):
 
 
 @slow_without_jit
-def test_minimize_rosenbrock_draws_the_path(tmp_path):
-    out = run_example("minimize_rosenbrock.py", "--maxiter", 500, folder=tmp_path)
-    assert "Maximum number of iterations" in out
-    assert (tmp_path / "rosenbrock.png").stat().st_size > 5000
-
-
-@slow_without_jit
 def test_synthetic_classifier_learns(tmp_path):
     out = run_example("synthetic_classifier.py", "--epochs", 8, folder=tmp_path)
     assert float(re.search(r"test +accuracy ([\d.]+)%", out)[1]) > 80
@@ -101,3 +94,47 @@ def test_step_in_your_own_njit_learns(tmp_path):
     losses = [float(x) for x in re.findall(r"loss ([\d.]+)", out)]
     assert losses == sorted(losses, reverse=True) and losses[-1] < 0.3
     assert float(re.search(r"steps: ([\d.e-]+)", out)[1]) < 0.1
+
+
+@slow_without_jit
+def test_paths_draws_all_methods(tmp_path):
+    out = run_example("paths.py", "--maxiter", 50, "--plot", "p.png", folder=tmp_path)
+    ends = re.findall(r"numadelta +(\d+) evaluations, f = +([\d.e-]+)", out)
+    assert len(ends) == 3
+    assert all(int(count) < 200 and float(value) < 1e-8 for count, value in ends)
+    assert (tmp_path / "p.png").stat().st_size > 5000
+
+
+@slow_without_jit
+def test_compare_minimizers_counts_and_draws(tmp_path):
+    out = run_example("compare_minimizers.py", "--quick", "--plot", "p", folder=tmp_path)
+    solved = re.search(r"numadelta +(\d+) +(\d+)", out[out.index("solved within") :])
+    assert int(solved[1]) >= int(solved[2]) > 3
+    assert len(list((tmp_path / "p").glob("*.png"))) == 2
+
+
+@slow_without_jit
+def test_noisy_minibatch_comes_closer_than_lbfgsb(tmp_path):
+    out = run_example("noisy_minibatch.py", "--maxiter", 3000, folder=tmp_path)
+    above = {
+        name: float(re.search(rf"{name} +[\d.]+ +([\d.e+-]+)", out)[1])
+        for name in ("L-BFGS-B", "ADADELTA", "averaging")
+    }
+    assert above["averaging"] < above["ADADELTA"] < above["L-BFGS-B"]
+
+
+@slow_without_jit
+def test_fit_image_agrees_with_curve_fit(tmp_path):
+    out = run_example(
+        "fit_image.py", "--size", 48, "--sample", 20, "--plot", "f.png", folder=tmp_path
+    )
+    differences = re.findall(r"largest relative difference ([\d.e+-]+)", out)
+    assert len(differences) == 2
+    assert max(map(float, differences)) < 1e-4
+    assert (tmp_path / "f.png").stat().st_size > 5000
+
+
+@slow_without_jit
+def test_multi_start_finds_the_best_arrangement(tmp_path):
+    out = run_example("multi_start.py", "--starts", 300, folder=tmp_path)
+    assert re.findall(r"best (-[\d.]+)", out) == ["-16.505384"] * 2
