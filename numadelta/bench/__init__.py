@@ -26,8 +26,8 @@ def run(quick: bool = False, json: bool = False) -> int:
     Parameters
     ----------
     quick : bool, default False
-        Fewer and smaller jobs, few samples: a minute or so, instead of ten or more.  Good for a look, not for
-        quoting.
+        Fewer and smaller jobs, few samples: a minute or so, instead of ten or more.  Good for a
+        look, not for quoting.
     json : bool, default False
         Print one JSON document at the end instead of a table for each job.
 
