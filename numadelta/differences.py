@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from copy import copy
 from typing import Any
@@ -31,7 +32,10 @@ def step_of(scheme, rel_step, at, precision):
         if scheme == _COMPLEX:
             rel_step = _COMPLEX_STEP
         else:
-            rel_step = precision ** (1 / 2 if scheme == _TWO_POINT else 1 / 3)
+            # No general power: compilers compute it at compile time, to other last bits.
+            rel_step = math.sqrt(precision)
+            if scheme == _THREE_POINT:
+                rel_step = math.ldexp(1.0, int(math.frexp(precision)[1] / 3))
     return rel_step * max(1.0, abs(at))
 
 
@@ -76,7 +80,7 @@ class Differences:
         cannot be varied: they cost nothing and their derivative is given as zero.
     rel_step : array_like, optional
         Steps relative to ``max(1, abs(x))``.  By default the square root of the machine precision
-        for "2-point", the cube root for "3-point" and 1e-20 for "cs".
+        for "2-point", about the cube root for "3-point" and 1e-20 for "cs".
 
     Attributes
     ----------
