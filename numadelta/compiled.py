@@ -1,8 +1,7 @@
 """The driver of `minimize` for ``@njit`` objectives: no Python between the iterations.
 
 It is compiled once for each type of arguments and form of objective, not for each objective: it
-takes the objective as a function pointer (`numba.types.FunctionType`), and is kept in the disk
-cache.
+takes the objective by address (`numadelta.pointers`), and is kept in the disk cache.
 """
 
 from __future__ import annotations

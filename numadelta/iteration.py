@@ -2,7 +2,7 @@
 
 A driver, be it the Python loop, the compiled one or that of a batch, asks for the next point
 (`propose`), evaluates the objective there, and tells what it found (`accepts`, then `accept` or
-`reject`), until `ended`.  So all drivers make the same iterates.
+`reject`), until ``run["end"]`` is no longer `RUNNING`.  So all drivers make the same iterates.
 
 The state of a problem is one row of an array of `RUN` and a two-dimensional array `vectors`, whose
 rows have the names below.  Nothing here checks its arguments.
@@ -150,11 +150,11 @@ def begin(vectors, run, settings):
         vectors[STEP, i] = 0
         vectors[CHANGE, i] = 0
         free += vectors[LOWER, i] < vectors[UPPER, i]
-    # What differences need; `per_element` is zero if they are not used.
     info = np.finfo(vectors.dtype)
     run["largest_grad"] = largest_usable(
         settings["eps"], np.float64(info.max), np.float64(info.tiny)
     )
+    # `per_element` is zero if no differences are used.
     run["grad_cost"] = free * np.int64(settings["per_element"])
     run["begun"] = 1
     run["slope"] = 0
