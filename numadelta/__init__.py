@@ -12,23 +12,28 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from numadelta import checkpoint, datasets, kernels, plotting
+    from numadelta import callbacks, checkpoint, datasets, exchange, kernels, plotting
     from numadelta.arrays import pack
     from numadelta.batch import minimize_batch
+    from numadelta.checkpoints import Checkpoints
+    from numadelta.history import History
     from numadelta.minimizer import adadelta, minimize
     from numadelta.mlp import MLP
     from numadelta.optimizer import Adadelta, adadelta_step
+    from numadelta.sweep import sweep
     from numadelta.threads import get_num_threads, set_num_threads
-    from numadelta.training import History
 
 __all__ = [
     "MLP",
     "Adadelta",
+    "Checkpoints",
     "History",
     "adadelta",
     "adadelta_step",
+    "callbacks",
     "checkpoint",
     "datasets",
+    "exchange",
     "get_num_threads",
     "kernels",
     "minimize",
@@ -36,11 +41,13 @@ __all__ = [
     "pack",
     "plotting",
     "set_num_threads",
+    "sweep",
 ]
 
 _HOME = {
     "Adadelta": "optimizer",
-    "History": "training",
+    "Checkpoints": "checkpoints",
+    "History": "history",
     "MLP": "mlp",
     "adadelta": "minimizer",
     "adadelta_step": "optimizer",
@@ -49,6 +56,7 @@ _HOME = {
     "minimize_batch": "batch",
     "pack": "arrays",
     "set_num_threads": "threads",
+    "sweep": "sweep",
 }
 
 

@@ -5,21 +5,32 @@ Matrix products go to the BLAS through NumPy, everything else to `numadelta.laye
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from numadelta import layers
+from numadelta import custom, layers
+from numadelta.products import product, transposed_product
 
 
 class Network(NamedTuple):
     """What the passes must know of a network."""
 
     sizes: tuple[int, ...]
-    activation: int
-    loss: str
+    activation: int | custom.Activation
+    loss: Callable[..., tuple[float, float]]
+    # Whether the loss counts hits; where it does not, R^2 is the score.
+    counts_hits: bool
     weight_decay: float
+    dropout: float
+    input_dropout: float
+
+    @property
+    def drop_rates(self) -> tuple[float, ...]:
+        """The rate of dropout of what enters each layer."""
+        return (self.input_dropout, *(self.dropout for _ in self.sizes[1:-1]))
 
 
 class Views(NamedTuple):
@@ -46,57 +57,115 @@ def layer_views(flat: NDArray[Any], sizes: tuple[int, ...]) -> Views:
 
 
 class Workspace:
-    """Buffers for a batch of `rows` samples, allocated once."""
+    """Buffers for a batch of `rows` samples, allocated once.
 
-    def __init__(self, network: Network, rows: int, dtype: np.dtype[Any]) -> None:
-        sizes = network.sizes
+    With `training`, also those that only the backward pass and dropout need.
+    """
+
+    def __init__(
+        self, network: Network, rows: int, dtype: np.dtype[Any], training: bool = False
+    ) -> None:
+        hidden = network.sizes[1:-1]
+
+        def buffers(wanted: bool = True) -> list[NDArray[Any]]:
+            return [np.empty((rows, units), dtype) for units in hidden] if wanted else []
+
         self.network = network
-        self.outputs = [np.empty((rows, n_out), dtype) for n_out in sizes[1:]]
-        self.deltas = [np.empty((rows, n_out), dtype) for n_out in sizes[1:-1]]
-        self.bias_grad = np.empty(sizes[-1], dtype)
+        self.rows = rows
+        self.outputs = [*buffers(), np.empty((rows, network.sizes[-1]), dtype)]
+        self.custom = isinstance(network.activation, custom.Activation)
+        self.sums = buffers(self.custom)
+        self.deltas = buffers(training)
+        self.dropped = buffers(training and network.dropout > 0)
+        self.bias_grad = np.empty(network.sizes[-1], dtype)
+        self.ones = np.ones(rows, dtype)
         # Transposed views are made once, too: making one costs as much as a small product.
         self.outputs_T = [output.T for output in self.outputs]
+        self.dropped_T = [dropped.T for dropped in self.dropped]
+        real = np.dtype(dtype).type
+        self.masks = [
+            (np.uint32(min(rate * layers.HASH_RANGE, layers.HASH_RANGE - 1)), real(1 / (1 - rate)))
+            for rate in network.drop_rates
+        ]
 
-    def output_sums(self, views: Views, inputs: NDArray[Any]) -> NDArray[Any]:
-        """Return inputs of the last layer times its weights; its bias is for the loss to add."""
-        layer_inputs = inputs
-        last = len(self.outputs) - 1
-        for k, (output, weights) in enumerate(zip(self.outputs, views.weights, strict=True)):
-            np.matmul(layer_inputs, weights, out=output)
-            if k < last:
-                layers.activate(output, views.biases[k], self.network.activation)
-            layer_inputs = output
-        return layer_inputs
+    def output_sums(
+        self, views: Views, inputs: Any, keys: NDArray[np.uint32] | None = None
+    ) -> NDArray[Any]:
+        """Return inputs of the last layer times its weights; its bias is for the loss to add.
 
-    def loss(self, views: Views, inputs: NDArray[Any], y: NDArray[Any]) -> tuple[float, float]:
+        With `keys`, one for each layer, what enters a layer is thinned by dropout; `inputs` are
+        overwritten.
+        """
+        if keys is not None and self.network.input_dropout:
+            # Of a sparse batch, which is a copy, what is stored is thinned.
+            cells = inputs if isinstance(inputs, np.ndarray) else inputs.data[np.newaxis]
+            layers.drop(cells, cells, keys[0], *self.masks[0])
+        product(inputs, views.weights[0], self.outputs[0])
+        for k in range(1, len(self.outputs)):
+            below = self.outputs[k - 1]
+            self._activate(k - 1, views.biases[k - 1])
+            if keys is not None and self.network.dropout:
+                layers.drop(below, self.dropped[k - 1], keys[k], *self.masks[k])
+                below = self.dropped[k - 1]
+            np.matmul(below, views.weights[k], out=self.outputs[k])
+        return self.outputs[-1]
+
+    def _activate(self, k: int, bias: NDArray[Any]) -> None:
+        activation = self.network.activation
+        if isinstance(activation, custom.Activation):
+            activation.forward(self.outputs[k], bias, self.sums[k])
+        else:
+            layers.activate(self.outputs[k], bias, activation)
+
+    def loss(
+        self, views: Views, inputs: Any, y: NDArray[Any], sample_weight: NDArray[Any] | None = None
+    ) -> tuple[float, float]:
         """Return loss and hits, both summed over the batch, without the penalty."""
         sums = self.output_sums(views, inputs)
-        return layers.LOSSES[self.network.loss](sums, views.biases[-1], y, self.bias_grad)
+        weights = self.ones if sample_weight is None else sample_weight
+        return self.network.loss(sums, views.biases[-1], y, weights, self.bias_grad)
 
     def loss_and_grad(
-        self, views: Views, grads: Views, inputs: NDArray[Any], y: NDArray[Any]
+        self,
+        views: Views,
+        grads: Views,
+        inputs: Any,
+        y: NDArray[Any],
+        sample_weight: NDArray[Any] | None = None,
+        keys: NDArray[np.uint32] | None = None,
     ) -> tuple[float, float]:
-        """Return mean loss with penalty and summed hits; write the gradient into `grads`."""
-        delta = self.output_sums(views, inputs)
-        evaluate = layers.LOSSES[self.network.loss]
-        loss, hits = evaluate(delta, views.biases[-1], y, grads.biases[-1])
-        loss /= len(inputs)
+        """Return mean loss with penalty and summed hits; write the gradient into `grads`.
+
+        With `keys`, as in `output_sums`.
+        """
+        network = self.network
+        delta = self.output_sums(views, inputs, keys)
+        weights = self.ones if sample_weight is None else sample_weight
+        loss, hits = network.loss(delta, views.biases[-1], y, weights, grads.biases[-1])
+        loss /= self.rows
+        dropping = keys is not None and network.dropout > 0
+        inputs_T = self.dropped_T if dropping else self.outputs_T
         for k in range(len(self.outputs) - 1, 0, -1):
-            np.matmul(self.outputs_T[k - 1], delta, out=grads.weights[k])
+            np.matmul(inputs_T[k - 1], delta, out=grads.weights[k])
             below = self.deltas[k - 1]
             np.matmul(delta, views.weights[k].T, out=below)
-            layers.backward(
-                below, self.outputs[k - 1], grads.biases[k - 1], self.network.activation
-            )
+            if dropping:
+                layers.drop(below, below, keys[k], *self.masks[k])  # type: ignore[index]
+            self._backward(k - 1, below, grads.biases[k - 1])
             delta = below
-        np.matmul(inputs.T, delta, out=grads.weights[0])
-        if self.network.weight_decay:
-            for weights, grad in zip(views.weights, grads.weights, strict=True):
-                layers.add_penalty_grad(
-                    weights.reshape(-1), grad.reshape(-1), self.network.weight_decay
-                )
-            loss += penalty(views, self.network.weight_decay)
+        transposed_product(inputs, delta, grads.weights[0])
+        if network.weight_decay:
+            for layer, grad in zip(views.weights, grads.weights, strict=True):
+                layers.add_penalty_grad(layer.reshape(-1), grad.reshape(-1), network.weight_decay)
+            loss += penalty(views, network.weight_decay)
         return loss, hits
+
+    def _backward(self, k: int, delta: NDArray[Any], bias_grad: NDArray[Any]) -> None:
+        activation = self.network.activation
+        if isinstance(activation, custom.Activation):
+            activation.backward(delta, self.sums[k], bias_grad)
+        else:
+            layers.backward(delta, self.outputs[k], bias_grad, activation)
 
 
 def penalty(views: Views, weight_decay: float) -> float:

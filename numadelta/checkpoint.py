@@ -7,13 +7,17 @@ import io
 import json
 import os
 import secrets
+import time
 import zipfile
-from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+# A temporary file that nobody has written to for so many seconds was left by a killed process.
+ABANDONED = 600
 
 
 class CheckpointError(ValueError):
@@ -30,13 +34,16 @@ def write(
     """Write settings (as JSON) and arrays to one ``.npz`` file, replacing it as a whole.
 
     A temporary file in the same folder takes the data first and is then renamed, so that a kill,
-    a full disk or Ctrl-C leaves the file that was there.
+    a full disk or Ctrl-C leaves the file that was there.  Temporary files that killed processes
+    left are removed.
     """
     path = Path(path)
     if path.is_dir():
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
-    header = json.dumps({"kind": kind, "version": version, "settings": settings})
+    content = {"kind": kind, "version": version, "settings": settings}
+    header = json.dumps(content, default=_python_number)
     members: dict[str, Any] = {"header": np.array(header), **arrays}
+    _remove_abandoned(path.parent)
     # Not tempfile: its files are readable by their owner only, and the rename would keep that.
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
@@ -45,15 +52,46 @@ def write(
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        if error.filename is None:  # as of a full disk
+            raise OSError(error.errno, error.strerror, str(path)) from error
+        raise
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+    _sync_folder(path.parent)
+
+
+def _python_number(value: Any) -> Any:
+    if isinstance(value, np.generic):
+        return value.item()
+    raise TypeError(f"{value!r} cannot be written to a checkpoint")
+
+
+def _remove_abandoned(folder: Path) -> None:
+    for left in folder.glob(".*.npz.*"):
+        with suppress(OSError):
+            if left.suffix[1:].isalnum() and time.time() - left.stat().st_mtime > ABANDONED:
+                left.unlink()
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a rename last through a power failure, where the system can."""
+    with suppress(OSError):  # as on Windows, and on some network drives
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def read(
-    path: str | os.PathLike[str], kind: str, version: int, names: Sequence[str]
+    path: str | os.PathLike[str], kinds: dict[str, int]
 ) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-    """Return the settings and the named arrays (read-only) of a file that `write` made.
+    """Return the settings and the arrays (read-only) of a file that `write` made.
+
+    `kinds` are those that will do, with the newest version of each.
 
     Raises `CheckpointError` if the file is damaged, of another kind or from a newer version, and
     `OSError` if it cannot be opened.
@@ -63,8 +101,9 @@ def read(
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             header = json.loads(str(_read_array(archive, "header")))
-            _check_kind(path, kind, version, header)
-            arrays = {name: _read_array(archive, name) for name in names}
+            _check_kind(path, kinds, header)
+            names = (name.removesuffix(".npy") for name in archive.namelist())
+            arrays = {name: _read_array(archive, name) for name in names if name != "header"}
             return dict(header["settings"]), arrays
     except CheckpointError:
         raise
@@ -73,13 +112,14 @@ def read(
 
 
 def _check_kind(
-    path: str | os.PathLike[str], kind: str, version: int, header: dict[str, Any]
+    path: str | os.PathLike[str], kinds: dict[str, int], header: dict[str, Any]
 ) -> None:
-    if header["kind"] != kind:
-        raise CheckpointError(f"{path} holds {header['kind']}, but {kind} is needed")
-    if header["version"] > version:
+    kind, version = header["kind"], header["version"]
+    if kind not in kinds:
+        raise CheckpointError(f"{path} holds {kind}, but {' or '.join(kinds)} is needed")
+    if version > kinds[kind]:
         raise CheckpointError(
-            f"{path} has version {header['version']}, but this library reads up to {version}"
+            f"{path} has version {version}, but this library reads up to {kinds[kind]}"
         )
 
 

@@ -10,9 +10,10 @@ from numpy.typing import ArrayLike, NDArray
 from numadelta import arrays
 
 
-def check_samples(X: ArrayLike, features: int, dtype: np.dtype[Any]) -> NDArray[Any]:
-    """Return a C-contiguous matrix of finite numbers, one sample a row."""
-    given = _array(X, "X")
+def check_samples(X: Any, features: int, dtype: np.dtype[Any]) -> Any:
+    """Return a C-contiguous matrix of finite numbers, one sample a row, or a CSR array of them."""
+    sparse = hasattr(X, "tocsr")
+    given = X.tocsr() if sparse else _array(X, "X")
     if given.dtype.kind not in "fiu" or given.dtype in (np.float16, np.longdouble):
         raise TypeError(f"X has dtype {given.dtype}, but float32, float64 or integers are needed")
     if given.ndim != 2:
@@ -22,9 +23,39 @@ def check_samples(X: ArrayLike, features: int, dtype: np.dtype[Any]) -> NDArray[
         )
     if given.shape[1] != features:
         raise ValueError(f"X has {given.shape[1]} features, but the network has {features} inputs")
-    if not len(given):
+    if not given.shape[0]:
         raise ValueError("X has no samples, but at least 1 sample is needed")
-    return _finite(given, dtype, "X")
+    return _sparse(given, dtype) if sparse else _finite(given, dtype, "X")
+
+
+def _sparse(given: Any, dtype: np.dtype[Any]) -> Any:
+    """Return a CSR array whose indices are checked, for compiled loops will trust them."""
+    from scipy.sparse import csr_array
+
+    _finite(given.data, dtype, "X.data")
+    csr = csr_array(given, dtype=dtype)
+    csr.check_format(full_check=True)
+    return csr
+
+
+def check_sample_weight(sample_weight: ArrayLike, rows: int, dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Return the weights of the samples, divided by their mean."""
+    given = _array(sample_weight, "sample_weight")
+    if given.dtype.kind not in "fiub":
+        raise TypeError(f"sample_weight has dtype {given.dtype}, but real numbers are needed")
+    if given.shape != (rows,):
+        raise ValueError(f"sample_weight has shape {given.shape}, but ({rows},) is needed")
+    weights = _finite(given, np.dtype(np.float64), "sample_weight")
+    if (weights < 0).any():
+        index = int(np.argmax(weights < 0))
+        raise ValueError(
+            f"sample_weight must not be negative, but sample_weight[{index}] is {given[index]}"
+        )
+    if not weights.any():
+        raise ValueError("sample_weight must not be zero for all samples")
+    # In two steps, for the sum of large weights overflows.
+    weights = weights / weights.max()
+    return (weights / weights.mean()).astype(dtype)
 
 
 def check_labels(y: ArrayLike, rows: int, classes: int) -> NDArray[np.int64]:
@@ -75,6 +106,8 @@ def check_probabilities(targets: NDArray[Any]) -> None:
 
 
 def _column(y: ArrayLike, rows: int) -> NDArray[Any]:
+    if hasattr(y, "toarray"):
+        raise TypeError("y is sparse, but dense targets are needed; use y.toarray()")
     array = _array(y, "y")
     if array.ndim == 0 or len(array) != rows:
         raise ValueError(f"y has shape {array.shape}, but X has {rows} samples")
@@ -82,8 +115,6 @@ def _column(y: ArrayLike, rows: int) -> NDArray[Any]:
 
 
 def _array(given: ArrayLike, name: str) -> NDArray[Any]:
-    if hasattr(given, "toarray"):
-        raise TypeError(f"{name} is sparse, but dense data is needed; use {name}.toarray()")
     arrays.refuse_masked(name, given)
     try:
         return np.asarray(given)

@@ -14,43 +14,55 @@ from numadelta.backprop import Network, Views, Workspace, penalty
 ROWS = 1024
 
 
-def outputs(network: Network, views: Views, X: NDArray[Any]) -> NDArray[Any]:
+def outputs(network: Network, views: Views, X: Any) -> NDArray[Any]:
     """Return what the last layer adds up, biases included, one sample a row."""
-    sums = np.empty((len(X), network.sizes[-1]), X.dtype)
+    sums = np.empty((X.shape[0], network.sizes[-1]), X.dtype)
     for rows, workspace in _chunks(network, X):
         np.add(workspace.output_sums(views, X[rows]), views.biases[-1], out=sums[rows])
     return sums
 
 
 def evaluate(
-    network: Network, views: Views, X: NDArray[Any], y: NDArray[Any]
+    network: Network,
+    views: Views,
+    X: Any,
+    y: NDArray[Any],
+    sample_weight: NDArray[Any] | None = None,
 ) -> tuple[float, float]:
-    """Return loss, with penalty, and score: the share of hits, or R^2 for squared error."""
+    """Return loss, with penalty, and score: the share of hits, or else R^2.
+
+    Weights have a mean of one.
+    """
     loss, hits = 0.0, 0.0
     for rows, workspace in _chunks(network, X):
-        chunk_loss, chunk_hits = workspace.loss(views, X[rows], y[rows])
+        weights = None if sample_weight is None else sample_weight[rows]
+        chunk_loss, chunk_hits = workspace.loss(views, X[rows], y[rows], weights)
         loss += chunk_loss
         hits += chunk_hits
-    score = hits / len(X)
-    if network.loss == "squared_error":
-        score = _r2_score(y, outputs(network, views, X))
-    return float(loss / len(X) + penalty(views, network.weight_decay)), float(score)
+    score = hits / len(y)
+    if not network.counts_hits:
+        score = _r2_score(y, outputs(network, views, X), sample_weight)
+    return float(loss / len(y) + penalty(views, network.weight_decay)), float(score)
 
 
-def _chunks(network: Network, X: NDArray[Any]) -> Iterator[tuple[slice, Workspace]]:
-    workspace = Workspace(network, min(ROWS, len(X)), X.dtype)
-    for start in range(0, len(X), ROWS):
-        rows = min(ROWS, len(X) - start)
-        if rows < len(workspace.outputs[0]):
+def _chunks(network: Network, X: Any) -> Iterator[tuple[slice, Workspace]]:
+    count = X.shape[0]
+    workspace = Workspace(network, min(ROWS, count), X.dtype)
+    for start in range(0, count, ROWS):
+        rows = min(ROWS, count - start)
+        if rows < workspace.rows:
             workspace = Workspace(network, rows, X.dtype)
         yield slice(start, start + rows), workspace
 
 
-def _r2_score(y: NDArray[Any], outputs: NDArray[Any]) -> float:
+def _r2_score(y: NDArray[Any], outputs: NDArray[Any], sample_weight: NDArray[Any] | None) -> float:
     """Return R^2 averaged over the outputs; for a constant target 1 if it is met, else 0."""
     y = y.astype(np.float64)
-    residual = np.sum((y - outputs) ** 2, axis=0)
-    total = np.sum((y - y.mean(axis=0)) ** 2, axis=0)
+    weights = np.ones(1) if sample_weight is None else sample_weight
+    weights = weights.astype(np.float64)[:, np.newaxis]
+    mean = np.average(y, axis=0, weights=np.broadcast_to(weights, y.shape))
+    residual = np.sum(weights * (y - outputs) ** 2, axis=0)
+    total = np.sum(weights * (y - mean) ** 2, axis=0)
     # Asked of the range, too: the mean of a constant is rounded, and `total` may exceed zero.
     varies = (np.ptp(y, axis=0) > 0) & (total > 0)
     scores = np.where(varies, 1 - residual / np.where(varies, total, 1), residual == 0)

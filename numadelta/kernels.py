@@ -62,7 +62,7 @@ class _Cache(FunctionCache):
             super().save_overload(*args)
 
 
-def loop(function, **flags):
+def loop(function, cached=True, **flags):
     """Compile a function when it is first called; keep the machine code on disk if possible."""
     # Strict IEEE arithmetic: fastmath would break the bit-for-bit promises and fold away the
     # checks for NaN.  The NumPy error model divides without a zero test, which is what lets loops
@@ -70,8 +70,9 @@ def loop(function, **flags):
     if config.DISABLE_JIT:  # compiled code does not warn either
         return np.errstate(all="ignore")(function)
     compiled = njit(nogil=True, error_model="numpy", **flags)(function)
-    with suppress(RuntimeError):  # no folder can be written to
-        compiled._cache = _Cache(function)
+    if cached:
+        with suppress(RuntimeError):  # no folder can be written to
+            compiled._cache = _Cache(function)
     return compiled
 
 

@@ -12,6 +12,9 @@ import numpy as np
 
 from numadelta.kernels import loop, rule
 
+# Dropout compares 32 random bits with a threshold.
+HASH_RANGE = 2**32
+
 # Codes instead of functions as arguments: a loop that takes a function is compiled anew for each
 # and never found in the disk cache.  LLVM hoists the branch on the code out of the loops.
 ACTIVATIONS = {"identity": 0, "relu": 1, "tanh": 2, "logistic": 3}
@@ -97,6 +100,30 @@ def backward(delta, out, bias_grad, activation):
 
 
 @rule
+def random_bits(key, index):
+    """Return 32 bits that look random: those of this index in the stream of this key.
+
+    The finaliser "lowbias32" of C. Wellons' hash prospector.  A hash instead of a generator: the
+    backward pass finds the same bits again, and an interrupted epoch needs no state.
+    """
+    bits = np.uint32(key ^ np.uint32(index))
+    bits = np.uint32(np.uint32(bits ^ (bits >> np.uint32(16))) * np.uint32(0x7FEB352D))
+    bits = np.uint32(np.uint32(bits ^ (bits >> np.uint32(15))) * np.uint32(0x846CA68B))
+    return np.uint32(bits ^ (bits >> np.uint32(16)))
+
+
+@loop
+def drop(batch, out, key, threshold, scale):
+    """Write zero to `out` where the random bits are below the threshold, else batch * scale."""
+    columns = batch.shape[1]
+    zero = scale - scale
+    for i in range(batch.shape[0]):
+        for j in range(columns):
+            dropped = random_bits(key, i * columns + j) < threshold
+            out[i, j] = zero if dropped else batch[i, j] * scale
+
+
+@rule
 def softmax_row(row, bias):
     """Add the bias to a row and turn it into probabilities; return log(sum(exp(row)))."""
     largest = row[0] + bias[0]
@@ -129,38 +156,38 @@ def logistic_outputs(batch, bias):
 
 
 @loop
-def cross_entropy(batch, bias, labels, bias_grad):
-    """Replace output sums by dL/d(sum) of the mean cross-entropy of their softmax.
+def cross_entropy(batch, bias, labels, sample_weight, bias_grad):
+    """Replace output sums by dL/d(sum) of the mean weighted cross-entropy of their softmax.
 
-    Returns the loss, summed over the rows, and the number of rows whose largest output is at the
-    label.  Writes the bias gradient.
+    Returns the weighted loss, summed over the rows, and the weight of the rows whose largest output
+    is at the label.  Writes the bias gradient.
     """
     real = batch.dtype.type
     rows = real(batch.shape[0])
     bias_grad[:] = real(0)
     tiny = np.finfo(batch.dtype).tiny
-    loss, hits = 0.0, 0
+    loss, hits = 0.0, 0.0
     for i in range(batch.shape[0]):
-        label = labels[i]
+        label, weight = labels[i], sample_weight[i]
         at_label = batch[i, label] + bias[label]
         # From the sums, because the probability may have underflowed.
-        loss += softmax_row(batch[i], bias) - at_label
+        loss += weight * (softmax_row(batch[i], bias) - at_label)
         best = 0
         for j in range(batch.shape[1]):
             if batch[i, j] > batch[i, best]:
                 best = j
-        hits += best == label
+        hits += weight * (best == label)
         batch[i, label] -= real(1)
         for j in range(batch.shape[1]):
             # Flushed: products with subnormal numbers would slow down the backward pass.
-            value = batch[i, j] / rows
+            value = weight * batch[i, j] / rows
             batch[i, j] = real(0) if abs(value) < tiny else value
             bias_grad[j] += batch[i, j]
     return loss, hits
 
 
 @loop
-def binary_cross_entropy(batch, bias, targets, bias_grad):
+def binary_cross_entropy(batch, bias, targets, sample_weight, bias_grad):
     """Do as `cross_entropy` for independent logistic outputs and targets in [0, 1].
 
     A row's loss is the mean over its outputs; its hits are the share of outputs on the right side
@@ -172,17 +199,18 @@ def binary_cross_entropy(batch, bias, targets, bias_grad):
     bias_grad[:] = real(0)
     loss, hits = 0.0, 0.0
     for i in range(batch.shape[0]):
+        weight = sample_weight[i]
         for j in range(batch.shape[1]):
             value, target = batch[i, j] + bias[j], targets[i, j]
-            loss += log_one_plus_exp(value, one) - target * value
-            hits += (value > real(0)) == (target > half)
-            batch[i, j] = (logistic(value, one) - target) / size
+            loss += weight * (log_one_plus_exp(value, one) - target * value)
+            hits += weight * ((value > real(0)) == (target > half))
+            batch[i, j] = weight * (logistic(value, one) - target) / size
             bias_grad[j] += batch[i, j]
     return loss / batch.shape[1], hits / batch.shape[1]
 
 
 @loop
-def squared_error(batch, bias, targets, bias_grad):
+def squared_error(batch, bias, targets, sample_weight, bias_grad):
     """Do as `cross_entropy` for the mean square of output minus target.
 
     A row's loss is the mean over its outputs.  There are no hits.
@@ -192,11 +220,12 @@ def squared_error(batch, bias, targets, bias_grad):
     bias_grad[:] = real(0)
     loss = 0.0
     for i in range(batch.shape[0]):
+        weight = sample_weight[i]
         for j in range(batch.shape[1]):
             error = batch[i, j] + bias[j] - targets[i, j]
             # In float64, where the square of a large error does not overflow.
-            loss += np.float64(error) * error
-            batch[i, j] = factor * error
+            loss += weight * (np.float64(error) * error)
+            batch[i, j] = factor * (weight * error)
             bias_grad[j] += batch[i, j]
     return loss / batch.shape[1], 0.0
 
@@ -223,3 +252,6 @@ LOSSES = {
     "binary_cross_entropy": binary_cross_entropy,
     "squared_error": squared_error,
 }
+
+# The losses that count hits; of the others R^2 is the score.
+COUNT_HITS = ("cross_entropy", "binary_cross_entropy")

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from numadelta import arrays, checkpoint, data, evaluation, layers, training
+from numadelta import (
+    arrays,
+    checkpoint,
+    checkpoints,
+    custom,
+    data,
+    evaluation,
+    layers,
+    training,
+)
 from numadelta.backprop import (
     Network,
     Views,
@@ -18,12 +27,22 @@ from numadelta.backprop import (
     layer_views,
     parameter_count,
 )
+from numadelta.callbacks import Hooks
+from numadelta.checkpoints import Checkpoints
+from numadelta.clipping import Clip
+from numadelta.history import History
+from numadelta.interrupts import termination_interrupts
+from numadelta.minibatches import Batches
 from numadelta.optimizer import Adadelta
 
 INITIALIZATIONS = ("auto", "he", "glorot")
 
 FILE_FORMAT = "numadelta.MLP"
-FILE_VERSION = 1
+FILE_VERSION = 2
+# What files of version 1 lack.
+LATER_SETTINGS = {"dropout": 0.0, "input_dropout": 0.0}
+
+Pair = tuple[Callable[..., float], Callable[..., float]]
 
 
 class MLP:
@@ -33,9 +52,10 @@ class MLP:
     ----------
     layer_sizes : sequence of int
         Units of each layer, inputs first, outputs last.
-    activation : {"relu", "tanh", "logistic", "identity"}, default "relu"
-        Activation of the hidden layers.
-    loss : {"cross_entropy", "binary_cross_entropy", "squared_error"}, default "cross_entropy"
+    activation : {"relu", "tanh", "logistic", "identity"} or pair of functions, default "relu"
+        Activation of the hidden layers.  Two scalar functions are a rule and its derivative,
+        ``rule(z)`` and ``derivative(z)``; Numba must be able to compile them.
+    loss : {"cross_entropy", "binary_cross_entropy", "squared_error"} or pair of functions
         What is minimised, averaged over the samples:
 
         - ``"cross_entropy"``: softmax outputs; `y` holds class numbers, shape (n,).
@@ -43,9 +63,16 @@ class MLP:
           shape (n, outputs), or (n,) for one output.  Mean over the outputs.
         - ``"squared_error"``: identity outputs; `y` holds real numbers, shaped likewise.  Mean over
           the outputs.
+        - two scalar functions, ``rule(output, target)`` and its derivative by the output: as
+          squared error, with this rule in its place.
+
+        The default is ``"cross_entropy"``.
     weight_decay : float, default 0.0
         L2 penalty: ``weight_decay / 2`` times the sum of all squared weights (biases excluded) is
         added to the loss.
+    dropout, input_dropout : float, default 0.0
+        The share of the hidden units and of the inputs that are left out at random in each step of
+        the training, in [0, 1); what is left is scaled up accordingly [3]_.
     initialization : {"auto", "he", "glorot"}, default "auto"
         Each in its author's form: normal with variance ``2 / fan_in`` [1]_, or uniform within
         ``sqrt(6 / (fan_in + fan_out))`` [2]_.  Biases are zero.  ``"auto"`` is He's for relu, else
@@ -53,7 +80,7 @@ class MLP:
     dtype : float32 or float64, default float32
         Of the parameters and of all arithmetic.
     seed : int, default 0
-        Seeds the initialisation and the shuffling.
+        Seeds the initialisation, the shuffling and the dropout.
 
     Attributes
     ----------
@@ -64,6 +91,8 @@ class MLP:
         ``biases[k]`` has shape ``(layer_sizes[k + 1],)``.
     optimizer : Adadelta or None
         The optimiser over `theta`; its state lives on from one `fit` to the next.
+    notes : dict
+        Yours: what else shall be in the file that `save` writes, as JSON.
 
     Raises
     ------
@@ -75,6 +104,8 @@ class MLP:
     .. [1] K. He et al., "Delving Deep into Rectifiers", ICCV 2015.
     .. [2] X. Glorot and Y. Bengio, "Understanding the difficulty of training deep feedforward
        neural networks", AISTATS 2010.
+    .. [3] N. Srivastava et al., "Dropout: A Simple Way to Prevent Neural Networks from
+       Overfitting", JMLR 15, 2014.
 
     Examples
     --------
@@ -92,9 +123,11 @@ class MLP:
         self,
         layer_sizes: Sequence[int],
         *,
-        activation: str = "relu",
-        loss: str = "cross_entropy",
+        activation: str | Pair = "relu",
+        loss: str | Pair = "cross_entropy",
         weight_decay: float = 0.0,
+        dropout: float = 0.0,
+        input_dropout: float = 0.0,
         initialization: str = "auto",
         dtype: DTypeLike = np.float32,
         seed: int = 0,
@@ -107,8 +140,8 @@ class MLP:
                 f"layer_sizes must hold at least two positive numbers, but is {layer_sizes!r}"
             )
         self.layer_sizes = sizes
-        self.activation = arrays.check_choice("activation", activation, list(layers.ACTIVATIONS))
-        self.loss = arrays.check_choice("loss", loss, list(layers.LOSSES))
+        self.activation = _name_or_pair("activation", activation, list(layers.ACTIVATIONS))
+        self.loss = _name_or_pair("loss", loss, list(layers.LOSSES))
         if self.loss == "cross_entropy" and sizes[-1] < 2:
             raise ValueError(
                 "cross_entropy needs at least two outputs; binary_cross_entropy works with one"
@@ -117,8 +150,11 @@ class MLP:
         if self.dtype not in arrays.DTYPES:
             raise TypeError(f"dtype must be float32 or float64, but is {self.dtype}")
         self.weight_decay = arrays.check_hyperparameter("weight_decay", weight_decay, self.dtype)
+        self.dropout = _check_rate("dropout", dropout)
+        self.input_dropout = _check_rate("input_dropout", input_dropout)
         self.initialization = arrays.check_choice("initialization", initialization, INITIALIZATIONS)
         self.seed = arrays.check_count("seed", seed)
+        self.notes: dict[str, Any] = {}
         self._optimizer: Adadelta | None = None
         self._rng = np.random.default_rng(self.seed)
         self._theta = np.zeros(parameter_count(sizes), self.dtype)
@@ -176,8 +212,15 @@ class MLP:
         return layer_views(self._theta, self.layer_sizes)
 
     def _network(self) -> Network:
+        named = isinstance(self.activation, str)
         return Network(
-            self.layer_sizes, layers.ACTIVATIONS[self.activation], self.loss, self.weight_decay
+            self.layer_sizes,
+            layers.ACTIVATIONS[self.activation] if named else custom.activation(*self.activation),
+            layers.LOSSES[self.loss] if isinstance(self.loss, str) else custom.loss(*self.loss),
+            self.loss in layers.COUNT_HITS,
+            self.weight_decay,
+            self.dropout,
+            self.input_dropout,
         )
 
     def loss_and_grad(
@@ -185,12 +228,14 @@ class MLP:
     ) -> tuple[float, NDArray[Any]]:
         """Return loss (with penalty) and gradient at any parameters: an objective for `minimize`.
 
+        Without dropout, which belongs to `fit`.
+
         Parameters
         ----------
         theta : array_like, shape (n_parameters,)
             Where to evaluate; rounded to the network's dtype.  The network's own `theta` is neither
             used nor changed.
-        X : array_like, shape (n, layer_sizes[0])
+        X : array_like or sparse matrix, shape (n, layer_sizes[0])
             Samples.
         y : array_like
             Targets, as the loss asks for them.
@@ -217,11 +262,11 @@ class MLP:
         True
         """
         theta = self._check_theta(theta)
-        X, y = self._check_data(X, y)
+        samples, y = self._check_data(X, y)
         grad = np.empty_like(theta)
-        workspace = Workspace(self._network(), len(X), self.dtype)
+        workspace = Workspace(self._network(), len(y), self.dtype, training=True)
         loss, _ = workspace.loss_and_grad(
-            layer_views(theta, self.layer_sizes), layer_views(grad, self.layer_sizes), X, y
+            layer_views(theta, self.layer_sizes), layer_views(grad, self.layer_sizes), samples, y
         )
         return float(loss), grad
 
@@ -233,112 +278,170 @@ class MLP:
         epochs: int = 10,
         batch_size: int = 128,
         validation_data: tuple[ArrayLike, ArrayLike] | None = None,
+        sample_weight: ArrayLike | None = None,
         shuffle: bool = True,
         callbacks: Iterable[Any] | None = None,
+        checkpoint: str | os.PathLike[str] | Checkpoints | None = None,
+        resume: bool | str | os.PathLike[str] = False,
         verbose: int = 1,
-        lr: float = 1.0,
+        lr: float | Callable[[int], float] = 1.0,
         rho: float = 0.95,
         eps: float = 1e-6,
-    ) -> training.History:
+        clipvalue: float | None = None,
+        global_clipnorm: float | None = None,
+    ) -> History:
         """Train with ADADELTA on mini-batches, in place.
 
         A second call goes on where the first ended: two times five epochs give the bits of ten.
 
         Parameters
         ----------
-        X : array_like, shape (n, layer_sizes[0])
+        X : array_like or sparse matrix, shape (n, layer_sizes[0])
             Samples.  Converted to the network's dtype, if need be in a copy; never written to.
+            Sparse matrices become CSR.
         y : array_like
             Targets, as the loss asks for them.
         epochs : int, default 10
-            Passes over the data.
+            Passes over the data.  Of a training that is resumed: in all.
         batch_size : int, default 128
             Samples a step; the last batch of an epoch may be smaller.
         validation_data : tuple (X, y), optional
             Evaluated after each epoch.
+        sample_weight : array_like, shape (n,), optional
+            Factors of the samples' losses.  They are divided by their mean.
         shuffle : bool, default True
             Whether to draw a new order for each epoch, from the network's seed.
         callbacks : iterable of objects, optional
             With any of Keras' methods ``on_train_begin(logs)``, ``on_epoch_begin(epoch, logs)``,
             ``on_train_batch_end(batch, logs)``, ``on_epoch_end(epoch, logs)`` and
-            ``on_train_end(logs)``.  A callback that raises ``StopIteration`` ends the training.
+            ``on_train_end(logs)``.  A callback that raises ``StopIteration`` ends the training;
+            ``set_model(net)`` is called first, if there is one.  What `numadelta.callbacks` has,
+            `EarlyStopping`, keeps its state in checkpoints through ``state_dict()`` and
+            ``load_state_dict(state)``; so may yours (a dict of arrays and JSON values).
+        checkpoint : path-like or Checkpoints, optional
+            The folder where the training is saved after each epoch; `Checkpoints` says otherwise.
+        resume : bool or path-like, default False
+            True goes on with the newest good checkpoint in the folder `checkpoint`, or begins if
+            there is none yet; a path names a folder or a file that must be there.  On the same
+            machine and with the same versions, the result has the bits of a training that was
+            never interrupted.  Data and options must be the same; `epochs` may be larger.
         verbose : {0, 1, 2}, default 1
-            0 is silent; 1 shows a progress bar (on a terminal, if tqdm is installed), else as 2;
-            2 prints a line for each epoch.
-        lr, rho, eps : float, default 1.0, 0.95, 1e-6
+            0 is silent; 1 shows a progress bar (on a terminal or in a notebook, if tqdm is
+            installed), else as 2; 2 prints a line for each epoch.
+        lr : float or callable, default 1.0
+            As in `Adadelta`, or a schedule: ``lr(epoch)``, with epochs from 0.
+        rho, eps : float, default 0.95, 1e-6
             As in `Adadelta`.
+        clipvalue : float, optional
+            Elements of the gradient are clipped to ``[-clipvalue, clipvalue]``.
+        global_clipnorm : float, optional
+            A gradient of a larger Euclidean norm is scaled down to this one.
 
         Returns
         -------
         History
-            Loss, score (not for squared error) and seconds of each epoch, with loss and score on
-            the validation data, if there are any.
+            The figures of each whole epoch.
 
         Raises
         ------
         TypeError, ValueError
             If an argument is not as described, or if a loss or gradient is not finite; the message
             then names epoch and batch, and the parameters are those after the last whole step.
+        FileNotFoundError, numadelta.checkpoint.CheckpointError
+            If there is nothing to resume from, or nothing undamaged.
+        OSError
+            If the first checkpoint cannot be written.
 
         Warns
         -----
         RuntimeWarning
-            On Ctrl-C, which ends training after the last whole step and returns the history; and
-            if all gradients have become zero.
+            On Ctrl-C and SIGTERM, which end the training after the last whole step, save it if
+            `checkpoint` is given, and return the history (SIGTERM: in the main thread, if nothing
+            else handles it); if a checkpoint could not be written or a damaged one was passed over;
+            and if all gradients have become zero.
         """
-        X, y = self._check_data(X, y)
+        samples, y = self._check_data(X, y)
+        rows = samples.shape[0]
         epochs = arrays.check_count("epochs", epochs)
         batch_size = arrays.check_count("batch_size", batch_size)
         if batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, but is {batch_size}")
-        shuffle = arrays.check_flag("shuffle", shuffle)
+        if sample_weight is not None:
+            sample_weight = data.check_sample_weight(sample_weight, rows, self.dtype)
         if verbose not in (0, 1, 2):
             raise ValueError(f"verbose must be 0, 1 or 2, but is {verbose!r}")
-        network, validate = self._network(), None
-        if validation_data is not None:
-            if not isinstance(validation_data, (tuple, list)) or len(validation_data) != 2:
-                raise TypeError(
-                    f"validation_data must be a tuple (X, y), but is {type(validation_data)}"
-                )
-            try:
-                X_val, y_val = self._check_data(*validation_data)
-            except (TypeError, ValueError) as error:
-                raise type(error)(f"validation_data: {error}") from error
-
-            def validate() -> tuple[float, float]:
-                return evaluation.evaluate(network, self._views(), X_val, y_val)
-
-        options = {
-            name: arrays.check_hyperparameter(name, value, self.dtype)
-            for name, value in {"lr": lr, "rho": rho, "eps": eps}.items()
-        }
-        if batch_size > len(X):
+        shuffle, schedule = arrays.check_flag("shuffle", shuffle), self._schedule(lr)
+        rho = arrays.check_hyperparameter("rho", rho, self.dtype)
+        eps = arrays.check_hyperparameter("eps", eps, self.dtype)
+        clip = Clip.checked(clipvalue, global_clipnorm)
+        validate = self._validation(validation_data)
+        hooks = Hooks(callbacks or (), self)
+        if batch_size > rows:
             warnings.warn(
-                f"batch_size is {batch_size}, but there are only {len(X)} samples; using these",
+                f"batch_size is {batch_size}, but there are only {rows} samples; using these",
                 UserWarning,
                 stacklevel=2,
             )
-            batch_size = len(X)
+            batch_size = rows
+        batches = Batches(self._network(), self._theta, samples, y, batch_size, sample_weight)
+        saver, saved = None, None
+        if checkpoint is not None or resume is not False:
+            options = {
+                "lr": "a schedule" if callable(lr) else schedule(0),
+                **{"rho": rho, "eps": eps, "batch_size": batch_size, "shuffle": shuffle},
+                **{"samples": rows, "checksum": batches.checksum(), **clip._asdict()},
+            }
+            context = {"network": self._settings(), "options": options, "notes": self.notes}
+            saver, saved = checkpoints.begin(checkpoint, resume, context)
         if self._optimizer is None:
             self._optimizer = Adadelta(self._theta)
-        for name, number in options.items():
-            setattr(self._optimizer, name, number)
-        return training.fit(
-            training.Batches(network, self._theta, X, y, batch_size),
+        self._optimizer.rho, self._optimizer.eps = rho, eps
+        run = training.Training(
+            batches,
             self._optimizer,
-            epochs,
-            self._rng if shuffle else None,
-            validate,
-            callbacks or (),
-            verbose,
+            self._rng,
+            hooks,
+            shuffle=shuffle,
+            lr=schedule,
+            clip=clip,
+            validate=validate,
+            checkpoints=saver,
         )
+        with termination_interrupts():
+            run.run(epochs, verbose, saved)
+        # Only now: a warning that is turned into an error must not cut a run in two.
+        for text in run.complaints():
+            warnings.warn(text, RuntimeWarning, stacklevel=2)
+        return run.history
+
+    def _schedule(self, lr: float | Callable[[int], float]) -> Callable[[int], float]:
+        if callable(lr):
+            return lambda epoch: arrays.check_hyperparameter(f"lr({epoch})", lr(epoch), self.dtype)
+        number = arrays.check_hyperparameter("lr", lr, self.dtype)
+        return lambda epoch: number
+
+    def _validation(
+        self, validation_data: tuple[ArrayLike, ArrayLike] | None
+    ) -> Callable[[], tuple[float, float]] | None:
+        if validation_data is None:
+            return None
+        if not isinstance(validation_data, (tuple, list)) or len(validation_data) != 2:
+            raise TypeError(
+                f"validation_data must be a tuple (X, y), but is {type(validation_data)}"
+            )
+        try:
+            X, y = self._check_data(*validation_data)
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"validation_data: {error}") from error
+        network = self._network()
+        return lambda: evaluation.evaluate(network, self._views(), X, y)
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
         """Return class numbers (cross-entropy), 0 or 1 (binary) or values (squared error).
 
         Parameters
         ----------
-        X : array_like, shape (n, layer_sizes[0])
+        X : array_like or sparse matrix, shape (n, layer_sizes[0])
             Samples.
 
         Returns
@@ -358,7 +461,7 @@ class MLP:
 
         Parameters
         ----------
-        X : array_like, shape (n, layer_sizes[0])
+        X : array_like or sparse matrix, shape (n, layer_sizes[0])
             Samples.
 
         Returns
@@ -371,8 +474,8 @@ class MLP:
         ValueError
             If the loss is squared error, which knows no probabilities.
         """
-        if self.loss == "squared_error":
-            raise ValueError("a network with squared_error predicts no probabilities; use predict")
+        if self.loss not in layers.COUNT_HITS:
+            raise ValueError("only networks for classes predict probabilities; use predict")
         outputs = evaluation.outputs(self._network(), self._views(), self._check_samples(X))
         if self.loss == "cross_entropy":
             layers.softmax(outputs, np.zeros(outputs.shape[1], self.dtype))
@@ -380,41 +483,53 @@ class MLP:
         layers.logistic_outputs(outputs, np.zeros(outputs.shape[1], self.dtype))
         return outputs[:, 0] if outputs.shape[1] == 1 else outputs
 
-    def evaluate(self, X: ArrayLike, y: ArrayLike) -> tuple[float, float]:
+    def evaluate(
+        self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
+    ) -> tuple[float, float]:
         """Return loss (with penalty) and score.
 
         Parameters
         ----------
-        X : array_like, shape (n, layer_sizes[0])
+        X : array_like or sparse matrix, shape (n, layer_sizes[0])
             Samples.
         y : array_like
             Targets, as the loss asks for them.
+        sample_weight : array_like, shape (n,), optional
+            As in `fit`.
 
         Returns
         -------
         loss : float
             What `fit` minimises, over these samples.
         score : float
-            Share of right answers; for squared error R^2, averaged over the outputs.
+            Share of right answers; for squared error and a loss of yours R^2, averaged over the
+            outputs.
         """
-        return evaluation.evaluate(self._network(), self._views(), *self._check_data(X, y))
+        X, y = self._check_data(X, y)
+        if sample_weight is not None:
+            sample_weight = data.check_sample_weight(sample_weight, len(y), self.dtype)
+        return evaluation.evaluate(self._network(), self._views(), X, y, sample_weight)
 
-    def _check_samples(self, X: ArrayLike) -> NDArray[Any]:
+    def _check_samples(self, X: ArrayLike) -> Any:
         return data.check_samples(X, self.layer_sizes[0], self.dtype)
 
-    def _check_data(self, X: ArrayLike, y: ArrayLike) -> tuple[NDArray[Any], NDArray[Any]]:
+    def _check_data(self, X: ArrayLike, y: ArrayLike) -> tuple[Any, NDArray[Any]]:
         samples, outputs = self._check_samples(X), self.layer_sizes[-1]
         if self.loss == "cross_entropy":
-            return samples, data.check_labels(y, len(samples), outputs)
-        targets = data.check_targets(y, len(samples), outputs, self.dtype)
+            return samples, data.check_labels(y, samples.shape[0], outputs)
+        targets = data.check_targets(y, samples.shape[0], outputs, self.dtype)
         if self.loss == "binary_cross_entropy":
             data.check_probabilities(targets)
         return samples, targets
 
+    def reseeded(self, seed: int) -> MLP:
+        """Return an untrained network of the same settings but another seed."""
+        return MLP(**self._settings() | self._pairs() | {"seed": seed})
+
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the network to one file: plain NumPy arrays, no pickle.
 
-        The state of the optimiser is not included.
+        The state of the optimiser is not included, nor are functions of yours.
 
         Parameters
         ----------
@@ -423,33 +538,51 @@ class MLP:
 
         Raises
         ------
+        TypeError
+            If `notes` holds what JSON cannot.
         ValueError
             If a parameter is not finite.
         OSError
             If the file cannot be written.
         """
         arrays.check_finite("theta", self._theta)
-        checkpoint.write(path, FILE_FORMAT, FILE_VERSION, self._settings(), theta=self._theta)
+        content = {"network": self._settings(), "notes": self.notes}
+        checkpoint.write(path, FILE_FORMAT, FILE_VERSION, content, theta=self._theta)
 
     def _settings(self) -> dict[str, Any]:
+        """Return the arguments of the constructor as JSON takes them, None for functions."""
         return {
             "layer_sizes": list(self.layer_sizes),
-            "activation": self.activation,
-            "loss": self.loss,
+            "activation": self.activation if isinstance(self.activation, str) else None,
+            "loss": self.loss if isinstance(self.loss, str) else None,
             "weight_decay": self.weight_decay,
+            "dropout": self.dropout,
+            "input_dropout": self.input_dropout,
             "initialization": self.initialization,
             "dtype": self.dtype.name,
             "seed": self.seed,
         }
 
+    def _pairs(self) -> dict[str, Any]:
+        pairs = {"activation": self.activation, "loss": self.loss}
+        return {name: pair for name, pair in pairs.items() if not isinstance(pair, str)}
+
     @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> MLP:
-        """Read a network that `save` wrote.
+    def load(
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        activation: Pair | None = None,
+        loss: Pair | None = None,
+    ) -> MLP:
+        """Read a network that `save` wrote, or the one in a checkpoint of `fit`.
 
         Parameters
         ----------
         path : path-like
             The file.
+        activation, loss : pair of functions, optional
+            Needed if the network was made with functions, and only then.
 
         Returns
         -------
@@ -460,24 +593,36 @@ class MLP:
         ------
         numadelta.checkpoint.CheckpointError
             A `ValueError`, if the file is damaged, is something else or comes from a newer version.
+        ValueError
+            If functions are missing, or given where the file has a name.
         OSError
             If the file cannot be read.
         """
-        settings, saved = checkpoint.read(path, FILE_FORMAT, FILE_VERSION, ("theta",))
-        theta = saved["theta"]
+        kinds = {FILE_FORMAT: FILE_VERSION, checkpoints.KIND: checkpoints.VERSION}
+        content, saved = checkpoint.read(path, kinds)
+        # Files of version 1 hold nothing but the settings.
+        settings = content.get("network", content)
+        pairs = {"activation": activation, "loss": loss}
+        for name, pair in pairs.items():
+            if name in settings and (settings[name] is None) != (pair is not None):
+                known = "functions that no file can hold" if pair is None else settings[name]
+                raise ValueError(f"{name} is {pair!r}, but {path} was saved with {known}")
         try:
             # First, for a network of damaged sizes may be too large to make.
             count = parameter_count(tuple(settings["layer_sizes"]))
+            theta = saved["theta"]
             if theta.shape != (count,):
                 raise ValueError(f"theta has shape {theta.shape}, but the layers need ({count},)")
-            net = cls(**settings)
-            if missing := sorted(net._settings().keys() - settings.keys()):
+            given = {name: pair for name, pair in pairs.items() if pair is not None}
+            net = cls(**LATER_SETTINGS | settings | given)
+            if missing := sorted(net._settings().keys() - (LATER_SETTINGS | settings).keys()):
                 raise ValueError(f"the settings lack {', '.join(missing)}")
             arrays.check_like("theta", theta, net.theta)
             arrays.check_finite("theta", theta)
         except (ValueError, TypeError, KeyError) as error:
             raise checkpoint.CheckpointError(f"{path} is corrupt: {error}") from error
         net.theta[:] = theta
+        net.notes = dict(content.get("notes", {}))
         return net
 
     def __getstate__(self) -> dict[str, Any]:
@@ -499,3 +644,16 @@ class MLP:
             f"MLP({self.layer_sizes}, activation={self.activation!r}, loss={self.loss!r}, "
             f"dtype={self.dtype.name}, parameters={self._theta.size})"
         )
+
+
+def _name_or_pair(name: str, value: Any, names: Sequence[str]) -> Any:
+    if isinstance(value, str):
+        return arrays.check_choice(name, value, names)
+    return custom.check_pair(name, value)
+
+
+def _check_rate(name: str, value: float) -> float:
+    rate = arrays.check_number(name, value)
+    if not 0 <= rate < 1:
+        raise ValueError(f"{name} must be in [0, 1), but is {value}")
+    return rate

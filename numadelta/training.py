@@ -1,255 +1,293 @@
-"""The fit loop: batches, history, callbacks, progress."""
+"""The fit loop: whole steps, epochs, interruptions, and what a checkpoint holds of them."""
 
 from __future__ import annotations
 
 import math
-import sys
 import time
-import warnings
-from collections.abc import Callable, Iterable
-from contextlib import suppress
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from numadelta.backprop import Network, Workspace, layer_views
+from numadelta import arrays, progress
+from numadelta.backprop import layer_views
+from numadelta.callbacks import Hooks
+from numadelta.checkpoints import Checkpoints, Saved
+from numadelta.clipping import Clip, euclidean_norm
+from numadelta.history import History
+from numadelta.interrupts import Terminated
+from numadelta.minibatches import Batches
 from numadelta.optimizer import Adadelta
 
-HOOKS = (
-    "on_train_begin",
-    "on_epoch_begin",
-    "on_train_batch_end",
-    "on_epoch_end",
-    "on_train_end",
-)
+# The norm of the gradient is taken in every tenth batch: in each it costs 3 % of an epoch.
+NORM_EVERY = 10
+# Quantiles of effective rates are over so many parameters of a layer, at most.
+RATES = 10_000
+QUANTILES = (0.05, 0.5, 0.95)
 
 
-class History:
-    """What happened in each epoch of a `fit`.
+class Mark(NamedTuple):
+    """The beginning of an epoch, where its order and its dropout are drawn, again if need be."""
 
-    Attributes
-    ----------
-    history : dict of list
-        ``loss``, ``score`` (not for squared error) and ``seconds`` of each whole epoch, with
-        ``val_loss`` and ``val_score`` if there was validation data.  The training figures are
-        averages over the batches of the epoch, each taken before its step.
-    epoch : list of int
-        The numbers of the epochs, from 0.
+    epoch: int
+    steps: int
+    rng: Any
+    callbacks: list[dict[str, Any] | None]
+
+
+class Totals(NamedTuple):
+    """What is added up over the batches of an epoch."""
+
+    loss: float = 0.0
+    hits: float = 0.0
+    norm: float = 0.0
+
+
+class Training:
+    """A training from where it stands to its end.
+
+    It may be interrupted at any moment, so what the last step has changed is not written down after
+    it, but follows from the optimiser's own count: `batch` and `totals`.
     """
-
-    def __init__(self) -> None:
-        self.history: dict[str, list[float]] = {}
-        self.epoch: list[int] = []
-
-    def append(self, logs: dict[str, float]) -> None:
-        """Add the figures of an epoch."""
-        self.epoch.append(len(self.epoch))
-        for name, value in logs.items():
-            self.history.setdefault(name, []).append(value)
-
-    def __getitem__(self, name: str) -> list[float]:
-        return self.history[name]
-
-    def __repr__(self) -> str:
-        last = ", ".join(f"{name}={values[-1]:.4g}" for name, values in self.history.items())
-        return f"History({len(self.epoch)} epochs{': ' if last else ''}{last})"
-
-
-class Batches:
-    """Shuffled mini-batches, gathered into buffers and backpropagated without allocation."""
 
     def __init__(
         self,
-        network: Network,
-        theta: NDArray[Any],
-        x: NDArray[Any],
-        y: NDArray[Any],
-        batch_size: int,
+        batches: Batches,
+        optimizer: Adadelta,
+        rng: np.random.Generator,
+        hooks: Hooks,
+        *,
+        shuffle: bool,
+        lr: Callable[[int], float],
+        clip: Clip,
+        validate: Callable[[], tuple[float, float]] | None,
+        checkpoints: Checkpoints | None,
     ) -> None:
-        self.x, self.y = x, y
-        self.rows = len(x)
-        self.scores = network.loss != "squared_error"
-        self.size = batch_size
-        self.count = -(-self.rows // batch_size)
-        self.grad = np.empty_like(theta)
-        self._views = layer_views(theta, network.sizes)
-        self._grads = layer_views(self.grad, network.sizes)
-        tail = self.rows % batch_size or batch_size
-        self._buffers = {
-            rows: (
-                Workspace(network, rows, theta.dtype),
-                np.empty((rows, *x.shape[1:]), x.dtype),
-                np.empty((rows, *y.shape[1:]), y.dtype),
-            )
-            for rows in {min(batch_size, self.rows), tail}
-        }
+        self.batches, self.optimizer, self.rng, self.hooks = batches, optimizer, rng, hooks
+        self.shuffle, self.lr, self.clip, self.validate = shuffle, lr, clip, validate
+        self.checkpoints = checkpoints
+        self.history = History()
+        self.stopped = False
+        self.unsaved: list[str] = []
+        self._begin_epoch(0)
 
-    def backpropagate(self, rows: NDArray[Any]) -> tuple[float, float]:
-        """Write the gradient over these rows into `grad`; return mean loss and summed hits."""
-        workspace, x, y = self._buffers[len(rows)]
-        # mode="clip" writes straight into the buffer; the default would go through a copy.
-        np.take(self.x, rows, axis=0, out=x, mode="clip")
-        np.take(self.y, rows, axis=0, out=y, mode="clip")
-        return workspace.loss_and_grad(self._views, self._grads, x, y)
+    def _begin_epoch(self, epoch: int) -> None:
+        steps, now = self.optimizer.steps, time.perf_counter()
+        mark = Mark(epoch, steps, self.rng.bit_generator.state, self.hooks.state())
+        # Three stores and no call between them, where a signal could interrupt.
+        self._mark, self._ledger, self._started = mark, (steps, Totals(), Totals()), now
 
-    def gradients_vanish(self) -> bool:
-        """Tell whether all gradients are zero, that of the last step and of the batches now."""
-        if self.grad.any():
-            return False
-        for start in range(0, self.rows, self.size):
-            self.backpropagate(np.arange(start, min(start + self.size, self.rows)))
-            if self.grad.any():
-                return False
-        return True
+    @property
+    def epoch(self) -> int:
+        """The number of whole epochs."""
+        return self._mark.epoch
 
+    @property
+    def batch(self) -> int:
+        """The number of batches of this epoch that were stepped on."""
+        return self.optimizer.steps - self._mark.steps
 
-def fit(
-    batches: Batches,
-    optimizer: Adadelta,
-    epochs: int,
-    rng: np.random.Generator | None,
-    validate: Callable[[], tuple[float, float]] | None,
-    callbacks: Iterable[Any],
-    verbose: int,
-) -> History:
-    """Train for some epochs; without `rng`, in the order of the data.
+    @property
+    def totals(self) -> Totals:
+        """The sums over these batches."""
+        steps, before, after = self._ledger
+        return after if self.optimizer.steps > steps else before
 
-    Ctrl-C ends training after the last whole step, and a callback may end it with
-    ``StopIteration``.
-    """
-    history = History()
-    hooks = _Hooks(callbacks)
-    progress = _make_progress(verbose, epochs, batches.count)
-    epoch, batch, interrupted = 0, 0, False
-    logs: dict[str, float] = {}
-    try:
-        hooks.call("on_train_begin", {})
-        for epoch in range(epochs):
-            hooks.call("on_epoch_begin", epoch, {})
-            started = time.perf_counter()
-            order = rng.permutation(batches.rows) if rng else np.arange(batches.rows)
-            loss, hits = 0.0, 0.0
-            for batch in range(batches.count):
-                rows = order[batch * batches.size : (batch + 1) * batches.size]
-                batch_loss, batch_hits = batches.backpropagate(rows)
-                try:
-                    if not math.isfinite(batch_loss):
-                        raise ValueError(f"the loss must be finite, but is {batch_loss}")
-                    optimizer.step(batches.grad)
-                except ValueError as error:
-                    raise ValueError(f"epoch {epoch + 1}, batch {batch + 1}: {error}") from error
-                loss += batch_loss * len(rows)
-                hits += batch_hits
-                if hooks.methods["on_train_batch_end"]:
-                    hooks.call("on_train_batch_end", batch, {"loss": batch_loss})
-                progress.advance()
-            logs = {"loss": float(loss / batches.rows)}
-            if batches.scores:
-                logs["score"] = float(hits / batches.rows)
-            if validate is not None:
-                logs["val_loss"], logs["val_score"] = validate()
-            logs["seconds"] = time.perf_counter() - started
-            history.append(logs)
-            progress.end_epoch(epoch, logs)
-            hooks.call("on_epoch_end", epoch, logs)
-    except StopIteration:
-        pass
-    except KeyboardInterrupt:
-        interrupted = True
-    finally:
-        progress.close()
-    with suppress(StopIteration):
-        hooks.call("on_train_end", logs)
-    # Only now: a warning that is turned into an error must not cut a run in two.
-    if interrupted:
-        warnings.warn(
-            f"interrupted in epoch {epoch + 1}, batch {batch + 1}; the parameters are those "
-            "after the last whole step",
-            RuntimeWarning,
-            stacklevel=3,
-        )
-    elif logs and logs["loss"] > 0 and batches.gradients_vanish():
-        warnings.warn(
-            "all gradients are zero, every unit may be dead; try scaled inputs, a smaller lr or "
-            "another activation",
-            RuntimeWarning,
-            stacklevel=3,
-        )
-    return history
-
-
-class _Hooks:
-    """The callbacks' methods, by the name of the hook."""
-
-    def __init__(self, callbacks: Iterable[Any]) -> None:
-        if not isinstance(callbacks, Iterable):
-            raise TypeError(f"callbacks must be a list of objects, but is {callbacks!r}")
-        callbacks = list(callbacks)
-        for callback in callbacks:
-            if not any(hasattr(callback, hook) for hook in HOOKS):
-                raise TypeError(
-                    f"callbacks holds {callback!r}, which has none of the methods "
-                    f"{', '.join(HOOKS)}"
-                )
-        self.methods = {
-            hook: [getattr(callback, hook) for callback in callbacks if hasattr(callback, hook)]
-            for hook in HOOKS
-        }
-
-    def call(self, hook: str, *arguments: Any) -> None:
-        for method in self.methods[hook]:
-            method(*arguments)
-
-
-def _make_progress(verbose: int, epochs: int, batches: int) -> _Silent:
-    if verbose == 0:
-        return _Silent()
-    if verbose == 1 and sys.stderr.isatty():
+    def run(self, epochs: int, verbose: int, saved: Saved | None) -> None:
+        """Train until so many epochs are done, a callback stops it or a signal interrupts it."""
+        shown, begun = progress.Silent(), False
         try:
-            from tqdm.auto import tqdm
-        except ImportError:
-            pass
-        else:
-            return _Bar(tqdm(total=epochs * batches, unit="batch"), epochs)
-    return _Lines(epochs)
+            self.stopped = self.hooks.call("on_train_begin", {})
+            self._begin_epoch(0)
+            if saved is not None:
+                self._restore(*saved)
+            begun = True
+            if self.checkpoints is not None:
+                # Not `_save`: where nothing can be written, the training shall not begin.
+                self.checkpoints.save(self.optimizer.steps, self.state())
+                self._save_if_best(shown)
+            done = self.epoch * self.batches.count + self.batch
+            shown = progress.make(verbose, epochs, self.batches.count, done)
+            while self.epoch < epochs and not self.stopped:
+                self._run_epoch(shown)
+        except KeyboardInterrupt as error:
+            self.history.interrupted = "SIGTERM" if isinstance(error, Terminated) else "SIGINT"
+            self.history.truncate(self.epoch)
+        finally:
+            shown.close()
+        if begun:
+            self._save(shown)
+        self.hooks.call("on_train_end", self._last_logs())
+
+    def _last_logs(self) -> dict[str, Any]:
+        return {name: values[-1] for name, values in self.history.history.items()}
+
+    def _run_epoch(self, shown: progress.Silent) -> None:
+        """Do what is left of this epoch."""
+        epoch, count, size = self.epoch, self.batches.count, self.batches.size
+        self.optimizer.lr = self.lr(epoch)
+        order, keys = self.batches.draw(self.rng, self.shuffle)
+        if self.batch == 0 and self.hooks.call("on_epoch_begin", epoch, {}):
+            self.stopped = True
+            return
+        batch_hooks = self.hooks.methods["on_train_batch_end"]
+        for batch in range(self.batch, count):
+            try:
+                loss = self._step(
+                    batch,
+                    order[batch * size : (batch + 1) * size],
+                    None if keys is None else keys[batch],
+                )
+            except ValueError as error:
+                raise ValueError(f"epoch {epoch + 1}, batch {batch + 1}: {error}") from error
+            if batch_hooks and self.hooks.call("on_train_batch_end", batch, {"loss": loss}):
+                self.stopped = True
+                return
+            shown.advance()
+            if self.checkpoints is not None and batch + 1 < count and self.checkpoints.is_due():
+                self._save(shown)
+        self._end_epoch(epoch, shown)
+        if self.checkpoints is not None and self.checkpoints.is_due(self.epoch):
+            self._save(shown)
+        self._save_if_best(shown)
+
+    def _step(self, batch: int, rows: NDArray[Any], keys: NDArray[np.uint32] | None) -> float:
+        grad, totals = self.batches.grad, self.totals
+        loss, hits = self.batches.backpropagate(rows, keys)
+        if not math.isfinite(loss):
+            raise ValueError(f"the loss must be finite, but is {loss}")
+        norm = totals.norm
+        if batch % NORM_EVERY == 0:
+            norm += euclidean_norm(grad)
+        self.clip.apply(grad)
+        after = Totals(totals.loss + loss * len(rows), totals.hits + hits, norm)
+        self._ledger = self.optimizer.steps, totals, after
+        self.optimizer.step(grad)
+        return loss
+
+    def _end_epoch(self, epoch: int, shown: progress.Silent) -> None:
+        # The callbacks' states of now: the hook runs again if it is interrupted.
+        self._mark = self._mark._replace(callbacks=self.hooks.state())
+        logs: dict[str, Any] = {"loss": float(self.totals.loss / self.batches.rows)}
+        if self.batches.network.counts_hits:
+            logs["score"] = float(self.totals.hits / self.batches.rows)
+        if self.validate is not None:
+            logs["val_loss"], logs["val_score"] = self.validate()
+        logs["grad_norm"] = self.totals.norm / -(-self.batches.count // NORM_EVERY)
+        logs["effective_lr"] = self._effective_rates()
+        logs["lr"] = float(self.optimizer.lr)  # type: ignore[arg-type]
+        logs["seconds"] = time.perf_counter() - self._started
+        shown.end_epoch(epoch, logs)
+        if self.hooks.call("on_epoch_end", epoch, logs):
+            self.stopped = True
+        self.history.append(logs)
+        self._begin_epoch(epoch + 1)
+
+    def _effective_rates(self) -> list[list[float]]:
+        rates = layer_views(self.optimizer.effective_lr(), self.batches.network.sizes)
+        found = []
+        for layer in zip(*rates, strict=True):
+            some = np.concatenate([part.reshape(-1)[:: part.size // RATES + 1] for part in layer])
+            # By nearest rank: np.quantile takes longer than a small epoch.
+            ranks = [round(quantile * (some.size - 1)) for quantile in QUANTILES]
+            found.append([float(rate) for rate in np.partition(some, ranks)[ranks]])
+        return found
+
+    def _save_if_best(self, shown: progress.Silent) -> None:
+        losses = self.history.history.get("val_loss" if self.validate else "loss", [])
+        if self.batch == 0 and losses and losses[-1] < min(losses[:-1], default=math.inf):
+            self._save(shown, best=True)
+
+    def _save(self, shown: progress.Silent, best: bool = False) -> None:
+        try:
+            if self.checkpoints is not None:
+                self.checkpoints.save(self.optimizer.steps, self.state(), best)
+        except OSError as error:
+            # Not the end of the training: what was saved before is still there.
+            self.unsaved.append(str(error))
+            shown.note(f"no checkpoint: {error}")
+
+    def complaints(self) -> list[str]:
+        """Return what the user should be warned of, after `run`."""
+        texts = []
+        if self.history.interrupted:
+            texts.append(
+                f"interrupted by {self.history.interrupted} in epoch {self.epoch + 1} after batch "
+                f"{self.batch}; the parameters are those after the last whole step"
+            )
+        elif self.history.epoch and self.history["loss"][-1] > 0:
+            if self.batches.gradients_vanish():
+                texts.append(
+                    "all gradients are zero, every unit may be dead; try scaled inputs, a smaller "
+                    "lr or another activation"
+                )
+        if self.unsaved:
+            texts.append(
+                f"{len(self.unsaved)} checkpoints could not be written: {self.unsaved[-1]}"
+            )
+        return texts
+
+    def state(self) -> Saved:
+        """Return what a training needs to go on from here, beside its options."""
+        # At the end of an epoch callbacks are between two states.
+        whole = self.batch == self.batches.count
+        states = self._mark.callbacks if whole else self.hooks.state()
+        members = {"theta": self.optimizer.params, **self._averages()}
+        callbacks: list[dict[str, Any] | None] = []
+        for number, state in enumerate(states):
+            callbacks.append(None if state is None else {})
+            for name, value in (state or {}).items():
+                if isinstance(value, np.ndarray):
+                    members[f"callback{number}.{name}"] = value
+                else:
+                    callbacks[-1][name] = value  # type: ignore[index]
+        history = {name: values[: self.epoch] for name, values in self.history.history.items()}
+        settings = {
+            "epoch": self.epoch,
+            "batch": self.batch,
+            "totals": list(self.totals),
+            "seconds": time.perf_counter() - self._started,
+            "steps": self.optimizer.steps,
+            "rng": self._mark.rng,
+            "history": history,
+            "stopped": self.stopped,
+            "callbacks": callbacks,
+        }
+        return settings, members
+
+    def _averages(self) -> dict[str, Any]:
+        return {"square_avg": self.optimizer.square_avg, "acc_delta": self.optimizer.acc_delta}
+
+    def _restore(self, settings: dict[str, Any], members: dict[str, NDArray[Any]]) -> None:
+        """Go back to where `state` was taken; nothing is changed if that is impossible."""
+        states = [
+            None if state is None else {**state, **_with_prefix(members, f"callback{number}.")}
+            for number, state in enumerate(settings["callbacks"])
+        ]
+        if len(states) != len(self.hooks.callbacks):
+            raise ValueError(
+                f"the checkpoint is of a training with {len(states)} callbacks, but callbacks "
+                f"holds {len(self.hooks.callbacks)}"
+            )
+        batch, epoch, steps = settings["batch"], settings["epoch"], settings["steps"]
+        if not 0 <= batch <= self.batches.count:
+            raise ValueError(f"batch is {batch}, but an epoch has {self.batches.count}")
+        arrays.check_like("theta", members["theta"], self.optimizer.params)
+        arrays.check_finite("theta", members["theta"])
+        totals, history = Totals(*settings["totals"]), History.of(settings["history"], epoch)
+        averages = {name: members[name] for name in self._averages()}
+        type(self.rng.bit_generator)().state = settings["rng"]  # raises if it is none
+        self.optimizer.load_state_dict(self.optimizer.state_dict() | averages | {"steps": steps})
+        self.optimizer.params[:] = members["theta"]
+        self.hooks.load_state(states)
+        self.rng.bit_generator.state = settings["rng"]
+        self.history, self.stopped = history, settings["stopped"]
+        self._mark = Mark(epoch, steps - batch, settings["rng"], self.hooks.state())
+        self._ledger = steps, totals, totals
+        self._started = time.perf_counter() - settings["seconds"]
 
 
-class _Silent:
-    """No progress at all."""
-
-    def advance(self) -> None: ...
-
-    def end_epoch(self, epoch: int, logs: dict[str, float]) -> None: ...
-
-    def close(self) -> None: ...
-
-
-class _Lines(_Silent):
-    """One line an epoch, for log files."""
-
-    def __init__(self, epochs: int) -> None:
-        self.epochs = epochs
-
-    def end_epoch(self, epoch: int, logs: dict[str, float]) -> None:
-        print(f"epoch {epoch + 1}/{self.epochs}  {_summary(logs)}", flush=True)
-
-
-class _Bar(_Silent):
-    """One bar for the whole run, for terminals."""
-
-    def __init__(self, bar: Any, epochs: int) -> None:
-        self.bar = bar
-        self.epochs = epochs
-        self.advance = bar.update  # type: ignore[method-assign]
-
-    def end_epoch(self, epoch: int, logs: dict[str, float]) -> None:
-        self.bar.set_description(f"epoch {epoch + 1}/{self.epochs}", refresh=False)
-        self.bar.set_postfix_str(_summary(logs))
-
-    def close(self) -> None:
-        self.bar.close()
-
-
-def _summary(logs: dict[str, float]) -> str:
-    return "  ".join(f"{name} {value:.4g}" for name, value in logs.items())
+def _with_prefix(members: dict[str, Any], prefix: str) -> dict[str, Any]:
+    names = (name for name in members if name.startswith(prefix))
+    return {name.removeprefix(prefix): members[name] for name in names}

@@ -1,0 +1,188 @@
+"""Callbacks of a training, with Keras' habits."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from numadelta import arrays
+
+HOOKS = (
+    "on_train_begin",
+    "on_epoch_begin",
+    "on_train_batch_end",
+    "on_epoch_end",
+    "on_train_end",
+)
+
+
+class EarlyStopping:
+    """End the training when a figure no longer improves.
+
+    Parameters
+    ----------
+    monitor : str, default "val_loss"
+        The figure, by its name in the logs of an epoch.
+    patience : int, default 10
+        So many epochs in a row without improvement end the training.
+    min_delta : float, default 0.0
+        Smaller changes are no improvement.
+    mode : {"auto", "min", "max"}, default "auto"
+        Whether less or more is better; "auto" takes "min" for names that end in "loss".
+    restore_best_weights : bool, default True
+        Whether the network gets the parameters of the best epoch back when the training ends, also
+        if it ends for another reason.
+
+    Attributes
+    ----------
+    best : float or None
+        The best value so far.
+    best_epoch : int or None
+        Its epoch.
+    wait : int
+        Epochs since then.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not as described; in a training, if the logs lack the figure.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import numadelta as nd
+    >>> X = np.linspace(-1, 1, 20)[:, np.newaxis]
+    >>> net = nd.MLP((1, 2), dtype=np.float64)
+    >>> stop = nd.callbacks.EarlyStopping("loss", patience=3, min_delta=0.1)
+    >>> history = net.fit(X, X[:, 0] > 0, epochs=100, batch_size=20, callbacks=[stop], verbose=0)
+    >>> len(history.epoch) < 100
+    True
+    """
+
+    def __init__(
+        self,
+        monitor: str = "val_loss",
+        *,
+        patience: int = 10,
+        min_delta: float = 0.0,
+        mode: str = "auto",
+        restore_best_weights: bool = True,
+    ) -> None:
+        if not isinstance(monitor, str):
+            raise TypeError(f"monitor must be the name of a figure, but is {monitor!r}")
+        self.monitor = monitor
+        self.patience = arrays.check_count("patience", patience)
+        self.min_delta = arrays.check_number("min_delta", min_delta)
+        if not self.min_delta >= 0:
+            raise ValueError(f"min_delta must not be negative, but is {min_delta}")
+        mode = arrays.check_choice("mode", mode, ("auto", "min", "max"))
+        if mode == "auto":
+            mode = "min" if monitor.endswith("loss") else "max"
+        self.mode = mode
+        self.restore_best_weights = arrays.check_flag("restore_best_weights", restore_best_weights)
+        self.model: Any = None
+        self._forget()
+
+    def _forget(self) -> None:
+        self.best: float | None = None
+        self.best_epoch: int | None = None
+        self.wait = 0
+        self._best_theta: Any = None
+
+    def set_model(self, model: Any) -> None:
+        """Take the network whose weights are restored; the training calls this."""
+        self.model = model
+
+    def on_train_begin(self, logs: dict[str, Any]) -> None:
+        """Begin anew; a training that is resumed loads the state after this."""
+        self._forget()
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any]) -> None:
+        """Compare the figure with the best; raise StopIteration after too long a wait."""
+        if self.monitor not in logs:
+            raise ValueError(
+                f"monitor is {self.monitor!r}, but the logs hold {', '.join(logs)}"
+                + ("; give validation_data" if self.monitor.startswith("val_") else "")
+            )
+        value = float(logs[self.monitor])
+        better = self._gain(value) > self.min_delta if self.best is not None else True
+        if better and not math.isnan(value):
+            self.best, self.best_epoch, self.wait = value, epoch, 0
+            if self.restore_best_weights:
+                self._best_theta = self.model.theta.copy()
+            return
+        self.wait += 1
+        if self.wait >= self.patience:
+            raise StopIteration
+
+    def _gain(self, value: float) -> float:
+        gain = value - self.best  # type: ignore[operator]
+        return -gain if self.mode == "min" else gain
+
+    def on_train_end(self, logs: dict[str, Any]) -> None:
+        """Put the best weights back."""
+        if self._best_theta is not None:
+            self.model.theta = self._best_theta
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a checkpoint must hold."""
+        state = {"best": self.best, "best_epoch": self.best_epoch, "wait": self.wait}
+        return state if self._best_theta is None else {**state, "best_theta": self._best_theta}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take over what `state_dict` returned."""
+        self.best, self.best_epoch, self.wait = (
+            state[name] for name in ("best", "best_epoch", "wait")
+        )
+        best_theta = state.get("best_theta")
+        self._best_theta = None if best_theta is None else np.array(best_theta)
+
+
+class Hooks:
+    """The callbacks' methods, by the name of the hook."""
+
+    def __init__(self, callbacks: Iterable[Any], model: Any) -> None:
+        if not isinstance(callbacks, Iterable):
+            raise TypeError(f"callbacks must be a list of objects, but is {callbacks!r}")
+        self.callbacks = list(callbacks)
+        for callback in self.callbacks:
+            if not any(hasattr(callback, hook) for hook in HOOKS):
+                raise TypeError(
+                    f"callbacks holds {callback!r}, which has none of the methods "
+                    f"{', '.join(HOOKS)}"
+                )
+        self.methods = {
+            hook: [
+                getattr(callback, hook) for callback in self.callbacks if hasattr(callback, hook)
+            ]
+            for hook in HOOKS
+        }
+        for callback in self.callbacks:
+            if hasattr(callback, "set_model"):
+                callback.set_model(model)
+
+    def call(self, hook: str, *arguments: Any) -> bool:
+        """Call a hook of all callbacks; tell whether one of them raised StopIteration."""
+        stop = False
+        for method in self.methods[hook]:
+            try:
+                method(*arguments)
+            except StopIteration:
+                stop = True
+        return stop
+
+    def state(self) -> list[dict[str, Any] | None]:
+        """Return the states of the callbacks, None for those that keep none."""
+        return [
+            callback.state_dict() if hasattr(callback, "state_dict") else None
+            for callback in self.callbacks
+        ]
+
+    def load_state(self, states: list[dict[str, Any] | None]) -> None:
+        """Give the callbacks their states back."""
+        for callback, state in zip(self.callbacks, states, strict=True):
+            if state is not None:
+                callback.load_state_dict(state)

@@ -1,0 +1,214 @@
+"""A folder with the checkpoints of one training: the last few and the best."""
+
+from __future__ import annotations
+
+import os
+import time
+import warnings
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from numadelta import arrays, checkpoint
+
+KIND = "numadelta.Training"
+VERSION = 1
+
+Saved = tuple[dict[str, Any], dict[str, NDArray[Any]]]
+
+
+class Checkpoints:
+    """Where and how often a training is saved.
+
+    A checkpoint is one file of plain arrays (see `numadelta.checkpoint`) with all that the training
+    needs to go on, bit for bit.  `MLP.load` reads the network out of it, too.
+
+    Parameters
+    ----------
+    folder : path-like
+        Made if there is none.  It holds ``step-<steps taken>.npz``, the last few, and ``best.npz``,
+        the epoch with the lowest validation loss, or training loss without validation data.
+    epochs : int or None, default 1
+        A checkpoint is written after so many epochs; None for no such checkpoints.
+    minutes : float, optional
+        One is written when so many minutes have passed, also in the middle of an epoch.
+    keep : int, default 3
+        How many files are kept, beside the best.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not as described.
+
+    Notes
+    -----
+    A training writes one at its start, which finds a folder that cannot be written to, when it is
+    interrupted, and at its end.  A checkpoint that cannot be written later, because the disk is
+    full, say, costs a warning and not the training.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import numpy as np
+    >>> import numadelta as nd
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> X, y = np.eye(4), np.arange(4) % 2
+    >>> net = nd.MLP((4, 3, 2))
+    >>> checkpoint = nd.Checkpoints(folder.name, epochs=2, keep=1)
+    >>> history = net.fit(X, y, epochs=4, batch_size=4, checkpoint=checkpoint, verbose=0)
+    >>> again = nd.MLP((4, 3, 2))
+    >>> history = again.fit(X, y, epochs=6, batch_size=4, resume=folder.name, verbose=0)
+    >>> history.epoch
+    [0, 1, 2, 3, 4, 5]
+    >>> folder.cleanup()
+    """
+
+    def __init__(
+        self,
+        folder: str | os.PathLike[str],
+        *,
+        epochs: int | None = 1,
+        minutes: float | None = None,
+        keep: int = 3,
+    ) -> None:
+        self.folder = Path(folder)
+        self.epochs = None if epochs is None else arrays.check_count("epochs", epochs)
+        if self.epochs == 0:
+            raise ValueError("epochs must be at least 1, or None, but is 0")
+        self.minutes = None if minutes is None else arrays.check_number("minutes", minutes)
+        if self.minutes is not None and not self.minutes >= 0:
+            raise ValueError(f"minutes must not be negative, but is {minutes}")
+        self.keep = arrays.check_count("keep", keep)
+        if self.keep < 1:
+            raise ValueError(f"keep must be at least 1, but is {keep}")
+        self.context: dict[str, Any] = {}
+        self._saved_at = time.monotonic()
+        self._saved_step = -1
+
+    def __repr__(self) -> str:
+        return (
+            f"Checkpoints({str(self.folder)!r}, epochs={self.epochs}, minutes={self.minutes}, "
+            f"keep={self.keep})"
+        )
+
+    def files(self) -> list[Path]:
+        """Return the files of the last steps, the newest first."""
+        return sorted(self.folder.glob("step-*.npz"), reverse=True)
+
+    def is_due(self, epochs: int | None = None) -> bool:
+        """Tell whether to save now, so many epochs being done (None within an epoch)."""
+        if epochs is not None and self.epochs is not None and epochs % self.epochs == 0:
+            return True
+        return self.minutes is not None and time.monotonic() - self._saved_at >= 60 * self.minutes
+
+    def save(self, step: int, saved: Saved, best: bool = False) -> None:
+        """Write a checkpoint after so many steps and remove those too old; or write the best."""
+        if best:
+            self._write("best.npz", saved)
+            return
+        self._saved_at = time.monotonic()  # also after a failure: not each batch shall try again
+        if step == self._saved_step:
+            return
+        self._write(_name(step), saved)
+        self._saved_step = step
+        for old in self.files()[self.keep :]:
+            with suppress(OSError):
+                old.unlink()
+
+    def _write(self, name: str, saved: Saved) -> None:
+        settings, members = saved
+        checkpoint.write(self.folder / name, KIND, VERSION, settings | self.context, **members)
+
+
+def _name(step: int) -> str:
+    return f"step-{step:012d}.npz"
+
+
+def load(path: str | os.PathLike[str]) -> Saved:
+    """Return what the newest good checkpoint of a folder holds, or that of a file.
+
+    Warns of damaged files that it passes over.  Raises `FileNotFoundError` if there is none, and
+    `CheckpointError` if none is good.
+    """
+    path = Path(path)
+    if not path.is_dir():
+        return checkpoint.read(path, {KIND: VERSION})
+    damaged: list[str] = []
+    for file in Checkpoints(path).files():
+        try:
+            saved = checkpoint.read(file, {KIND: VERSION})
+        except (checkpoint.CheckpointError, OSError) as error:
+            damaged.append(str(error))
+            continue
+        if damaged:
+            warnings.warn(
+                f"going back to the checkpoint {file}, for {'; '.join(damaged)}",
+                RuntimeWarning,
+                stacklevel=4,
+            )
+        return saved
+    if damaged:
+        raise checkpoint.CheckpointError(f"no good checkpoint in {path}: {'; '.join(damaged)}")
+    raise FileNotFoundError(f"there is no checkpoint in {path}")
+
+
+def begin(
+    checkpoint: str | os.PathLike[str] | Checkpoints | None,
+    resume: bool | str | os.PathLike[str],
+    context: dict[str, Any],
+) -> tuple[Checkpoints | None, Saved | None]:
+    """Return where a training is saved, and what it resumes from, after all checks of the two.
+
+    `context` describes the training; what is resumed must have the same.
+    """
+    if checkpoint is None or isinstance(checkpoint, Checkpoints):
+        checkpoints = checkpoint
+    else:
+        checkpoints = Checkpoints(checkpoint)
+    source = None
+    if resume is True:
+        if checkpoints is None:
+            raise ValueError("resume=True needs checkpoint=, the folder to go on with")
+        source = checkpoints.folder if checkpoints.files() else None
+    elif resume is not False:
+        source = Path(resume)
+    saved = None
+    if source is not None:
+        saved = load(source)
+        _check_context(saved[0], context)
+    if checkpoints is not None:
+        checkpoints.context = context
+        checkpoints.folder.mkdir(parents=True, exist_ok=True)
+        _make_way(checkpoints, source, saved)
+    return checkpoints, saved
+
+
+def _check_context(settings: dict[str, Any], context: dict[str, Any]) -> None:
+    for part, options in context.items():
+        then = settings.get(part, {})
+        for name, value in options.items():
+            if name not in then or then[name] != value:
+                raise ValueError(
+                    f"{name} is {value!r} now, but the checkpoint is of a training with "
+                    f"{then.get(name, 'none')!r}"
+                )
+
+
+def _make_way(checkpoints: Checkpoints, source: Path | None, saved: Saved | None) -> None:
+    """Refuse a folder with checkpoints of another training; put the damaged ones aside.
+
+    They would count among the last few, and good ones be removed in their place.
+    """
+    files = checkpoints.files()
+    if not files:
+        return
+    if saved is None or source is None or not source.samefile(checkpoints.folder):
+        raise FileExistsError(
+            f"{checkpoints.folder} holds checkpoints of another training; resume=True goes on with "
+            "it, another folder starts anew"
+        )
+    for file in files:
+        if file.name > _name(saved[0]["steps"]):  # `load` has passed over it
+            file.rename(file.with_suffix(".npz.damaged"))

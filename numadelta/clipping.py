@@ -1,0 +1,46 @@
+"""Limits of the gradient: of each element, or of its norm."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from numadelta import arrays
+
+
+class Clip(NamedTuple):
+    """The limit of each element of the gradient, or that of its norm."""
+
+    clipvalue: float | None
+    global_clipnorm: float | None
+
+    @classmethod
+    def checked(cls, clipvalue: Any, global_clipnorm: Any) -> Clip:
+        """Return the limits, or say what is wrong with them."""
+        if clipvalue is not None and global_clipnorm is not None:
+            raise ValueError("clipvalue and global_clipnorm exclude each other; give one of them")
+        limits: list[float | None] = []
+        for name, given in (("clipvalue", clipvalue), ("global_clipnorm", global_clipnorm)):
+            limit = None if given is None else arrays.check_number(name, given)
+            if limit is not None and not 0 < limit < math.inf:
+                raise ValueError(f"{name} must be positive and finite, but is {given}")
+            limits.append(limit)
+        return cls(*limits)
+
+    def apply(self, grad: NDArray[Any]) -> None:
+        """Clip a gradient, in place; what is not finite stays so."""
+        if self.clipvalue is not None:
+            np.clip(grad, -self.clipvalue, self.clipvalue, out=grad)
+        elif self.global_clipnorm is not None:
+            norm = euclidean_norm(grad)
+            if self.global_clipnorm < norm < math.inf:
+                np.multiply(grad, grad.dtype.type(self.global_clipnorm / norm), out=grad)
+
+
+def euclidean_norm(grad: NDArray[Any]) -> float:
+    """Return the norm of a flat array, also where the sum of squares overflows in its dtype."""
+    square = float(np.dot(grad, grad))
+    return math.sqrt(square) if square < math.inf else float(np.linalg.norm(grad.astype(float)))

@@ -1,0 +1,163 @@
+"""Weights to and from other libraries: lists of (W, b), and plain ``.npz`` files."""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from numadelta.mlp import MLP
+
+
+def to_layers(net: MLP) -> list[tuple[NDArray[Any], NDArray[Any]]]:
+    """Return copies of the weights and the bias of each layer.
+
+    Parameters
+    ----------
+    net : MLP
+        The network.
+
+    Returns
+    -------
+    list of tuple (W, b)
+        Shapes (n_in, n_out) and (n_out,), as Keras has them; PyTorch's ``Linear`` keeps ``W.T``.
+
+    Examples
+    --------
+    >>> import numadelta as nd
+    >>> [W.shape for W, b in nd.exchange.to_layers(nd.MLP((3, 4, 2)))]
+    [(3, 4), (4, 2)]
+    """
+    return [(W.copy(), b.copy()) for W, b in zip(net.weights, net.biases, strict=True)]
+
+
+def from_layers(
+    layers: Sequence[tuple[ArrayLike, ArrayLike]], *, transposed: bool = False, **options: Any
+) -> MLP:
+    """Make a network of the weights and the bias of each layer.
+
+    Parameters
+    ----------
+    layers : sequence of tuple (W, b)
+        Shapes (n_in, n_out) and (n_out,).  Keras: ``[layer.get_weights() for layer in dense]``.
+    transposed : bool, default False
+        Whether the weights are (n_out, n_in), as in PyTorch: ``[(layer.weight.detach().numpy(),
+        layer.bias.detach().numpy()) for layer in linear]``.
+    **options
+        Of `MLP`, such as `activation`, `loss` and `dtype`, which is that of the first weights by
+        default, or float32.
+
+    Returns
+    -------
+    MLP
+        With copies of the values.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the shapes do not fit together or a value is not finite.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import numadelta as nd
+    >>> net = nd.exchange.from_layers([(np.ones((3, 2)), np.zeros(2))], loss="squared_error")
+    >>> net.predict([[1.0, 2.0, 3.0]])
+    array([[6., 6.]])
+    """
+    pairs = []
+    for k, layer in enumerate(layers):
+        if not isinstance(layer, (tuple, list)) or len(layer) != 2:
+            raise TypeError(f"layers[{k}] must be a pair (W, b), but is a {type(layer).__name__}")
+        weights, bias = (np.asarray(part) for part in layer)
+        if weights.ndim != 2 or bias.ndim != 1:
+            raise ValueError(
+                f"layers[{k}] has shapes {weights.shape} and {bias.shape}, but a matrix and a "
+                "vector are needed"
+            )
+        pairs.append((weights.T if transposed else weights, bias))
+    if not pairs:
+        raise ValueError("layers is empty, but at least one pair (W, b) is needed")
+    sizes = [len(pairs[0][0]), *(len(bias) for _, bias in pairs)]
+    for k, (weights, _) in enumerate(pairs):
+        if weights.shape != (sizes[k], sizes[k + 1]):
+            raise ValueError(
+                f"the weights of layers[{k}] are {weights.shape} (inputs, outputs), but "
+                f"{(sizes[k], sizes[k + 1])} fit the bias and the layer before; transposed= turns "
+                "them over"
+            )
+    dtype = pairs[0][0].dtype
+    options.setdefault("dtype", dtype if dtype == np.float64 else np.float32)
+    net = MLP(sizes, **options)
+    net.theta = np.concatenate([part.reshape(-1) for pair in pairs for part in pair])
+    return net
+
+
+def to_npz(net: MLP, path: str | os.PathLike[str]) -> None:
+    """Write the weights to a plain ``.npz`` file: arrays ``W0, b0, W1, b1, ...`` and no more.
+
+    `MLP.save` keeps the settings, too; this file is for others to read.
+
+    Parameters
+    ----------
+    net : MLP
+        The network.
+    path : path-like
+        The file, whose name must end in ``.npz``.
+
+    Raises
+    ------
+    ValueError
+        If the name ends otherwise.
+    OSError
+        If it cannot be written.
+    """
+    path = Path(path)
+    if path.suffix != ".npz":
+        raise ValueError(f"path must end in .npz, but is {path}")
+    members: dict[str, Any] = {f"W{k}": weights for k, weights in enumerate(net.weights)}
+    members |= {f"b{k}": bias for k, bias in enumerate(net.biases)}
+    np.savez(path, **members)
+
+
+def from_npz(path: str | os.PathLike[str], *, transposed: bool = False, **options: Any) -> MLP:
+    """Make a network of a file that `to_npz` wrote, or another with the same names.
+
+    Parameters
+    ----------
+    path : path-like
+        The file.
+    transposed, **options
+        As in `from_layers`.
+
+    Returns
+    -------
+    MLP
+        The network.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the file holds something else, or as in `from_layers`.
+    OSError
+        If it cannot be read.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            found = dict(file)
+    except (ValueError, zipfile.BadZipFile, TypeError, EOFError) as error:
+        raise ValueError(f"{path} is no .npz file of plain arrays: {error}") from error
+    count = len(found) // 2
+    names = [(f"W{k}", f"b{k}") for k in range(count)]
+    if not count or set(found) != {name for pair in names for name in pair}:
+        raise ValueError(
+            f"{path} must hold the arrays W0, b0, W1, b1, ..., but holds "
+            f"{', '.join(sorted(found)) or 'none'}"
+        )
+    layers = [(found[W], found[b]) for W, b in names]
+    return from_layers(layers, transposed=transposed, **options)

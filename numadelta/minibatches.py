@@ -1,0 +1,92 @@
+"""Mini-batches of a training: their order, their dropout, their gradients."""
+
+from __future__ import annotations
+
+import zlib
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from numadelta.backprop import Network, Workspace, layer_views
+
+
+class Batches:
+    """Shuffled mini-batches, gathered into buffers and backpropagated without allocation."""
+
+    def __init__(
+        self,
+        network: Network,
+        theta: NDArray[Any],
+        x: Any,
+        y: NDArray[Any],
+        batch_size: int,
+        sample_weight: NDArray[Any] | None = None,
+    ) -> None:
+        self.x, self.y, self.sample_weight = x, y, sample_weight
+        self.network = network
+        self.rows = x.shape[0]
+        self.size = batch_size
+        self.count = -(-self.rows // batch_size)
+        self.grad = np.empty_like(theta)
+        self._views = layer_views(theta, network.sizes)
+        self._grads = layer_views(self.grad, network.sizes)
+        tail = self.rows % batch_size or batch_size
+        self._buffers = {rows: self._allocate(rows) for rows in {min(batch_size, self.rows), tail}}
+
+    def _allocate(self, rows: int) -> tuple[Workspace, Any, NDArray[Any], NDArray[Any] | None]:
+        return (
+            Workspace(self.network, rows, self.grad.dtype, training=True),
+            # A sparse batch is a new matrix each time.
+            np.empty((rows, *self.x.shape[1:]), self.x.dtype) if self._dense else None,
+            np.empty((rows, *self.y.shape[1:]), self.y.dtype),
+            None if self.sample_weight is None else np.empty(rows, self.sample_weight.dtype),
+        )
+
+    @property
+    def _dense(self) -> bool:
+        return isinstance(self.x, np.ndarray)
+
+    def draw(
+        self, rng: np.random.Generator, shuffle: bool
+    ) -> tuple[NDArray[Any], NDArray[np.uint32] | None]:
+        """Return all that is random in an epoch: the order of the rows and the keys of dropout."""
+        order = rng.permutation(self.rows) if shuffle else np.arange(self.rows)
+        rates = self.network.drop_rates
+        if not any(rates):
+            return order, None
+        return order, rng.integers(2**32, size=(self.count, len(rates)), dtype=np.uint32)
+
+    def backpropagate(
+        self, rows: NDArray[Any], keys: NDArray[np.uint32] | None = None
+    ) -> tuple[float, float]:
+        """Write the gradient over these rows into `grad`; return mean loss and summed hits."""
+        workspace, x, y, weight = self._buffers[len(rows)]
+        # mode="clip" writes straight into the buffer; the default would go through a copy.
+        if self._dense:
+            np.take(self.x, rows, axis=0, out=x, mode="clip")
+        else:
+            x = self.x[rows]
+        np.take(self.y, rows, axis=0, out=y, mode="clip")
+        if weight is not None:
+            np.take(self.sample_weight, rows, out=weight, mode="clip")  # type: ignore[call-overload]
+        return workspace.loss_and_grad(self._views, self._grads, x, y, weight, keys)
+
+    def gradients_vanish(self) -> bool:
+        """Tell whether all gradients are zero, that of the last step and of the batches now."""
+        if self.grad.any():
+            return False
+        for start in range(0, self.rows, self.size):
+            self.backpropagate(np.arange(start, min(start + self.size, self.rows)))
+            if self.grad.any():
+                return False
+        return True
+
+    def checksum(self) -> int:
+        """Return a checksum of samples, targets and weights."""
+        samples = (self.x,) if self._dense else (self.x.data, self.x.indices, self.x.indptr)
+        weights = () if self.sample_weight is None else (self.sample_weight,)
+        checksum = 0
+        for array in (*samples, self.y, *weights):
+            checksum = zlib.crc32(np.ascontiguousarray(array).data, checksum)
+        return checksum

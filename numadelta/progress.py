@@ -1,0 +1,75 @@
+"""The progress of a training, for a terminal, a notebook or a log file."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+SHOWN = ("loss", "score", "val_loss", "val_score", "seconds")
+
+
+def make(verbose: int, epochs: int, batches: int, done: int = 0) -> Silent:
+    """Return the progress of a level of `verbose`, with some batches done."""
+    if verbose == 0:
+        return Silent()
+    # A notebook is no terminal, but tqdm.auto knows how to draw in it.
+    if verbose == 1 and (sys.stderr.isatty() or "ipykernel" in sys.modules):
+        try:
+            from tqdm.auto import tqdm
+        except ImportError:
+            pass
+        else:
+            return _Bar(tqdm(total=epochs * batches, initial=done, unit="batch"), epochs)
+    return _Lines(epochs)
+
+
+class Silent:
+    """No progress at all."""
+
+    def advance(self) -> None:
+        """Count a batch."""
+
+    def end_epoch(self, epoch: int, logs: dict[str, Any]) -> None:
+        """Show the figures of an epoch."""
+
+    def note(self, text: str) -> None:
+        """Show a message."""
+
+    def close(self) -> None:
+        """End the show."""
+
+
+class _Lines(Silent):
+    """One line an epoch, for log files."""
+
+    def __init__(self, epochs: int) -> None:
+        self.epochs = epochs
+
+    def end_epoch(self, epoch: int, logs: dict[str, Any]) -> None:
+        print(f"epoch {epoch + 1}/{self.epochs}  {_summary(logs)}", flush=True)
+
+    def note(self, text: str) -> None:
+        print(text, flush=True)
+
+
+class _Bar(Silent):
+    """One bar for the whole run, for terminals and notebooks."""
+
+    def __init__(self, bar: Any, epochs: int) -> None:
+        self.bar = bar
+        self.epochs = epochs
+        self.advance = bar.update  # type: ignore[method-assign]
+
+    def end_epoch(self, epoch: int, logs: dict[str, Any]) -> None:
+        self.bar.set_description(f"epoch {epoch + 1}/{self.epochs}", refresh=False)
+        self.bar.set_postfix_str(_summary(logs))
+
+    def note(self, text: str) -> None:
+        self.bar.write(text)
+
+    def close(self) -> None:
+        self.bar.close()
+
+
+def _summary(logs: dict[str, Any]) -> str:
+    return "  ".join(f"{name} {logs[name]:.4g}" for name in SHOWN if name in logs)
