@@ -1,7 +1,7 @@
-"""The MNIST digits, and a reader for the IDX files they are kept in.
+"""MNIST and Fashion-MNIST, and a reader for the IDX files they are kept in.
 
 No file is trusted: an IDX header is held against the size of its file before
-anything is allocated, and MNIST is used only if its SHA-256 is the known one.
+anything is allocated, and a data set is used only if its hashes are the known ones.
 """
 
 from __future__ import annotations
@@ -15,25 +15,71 @@ import os
 import struct
 import sys
 import zlib
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["DatasetError", "load_mnist", "read_idx"]
+__all__ = ["DatasetError", "load_fashion_mnist", "load_mnist", "read_idx"]
 
-# The hashes are of the uncompressed content, so that a plain copy and a
-# re-compressed one pass as the original does.
-_SHA256 = {
-    "train-images-idx3-ubyte": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
-    "train-labels-idx1-ubyte": "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
-    "t10k-images-idx3-ubyte": "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
-    "t10k-labels-idx1-ubyte": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
-}
 
-_MIRRORS = (
-    "https://ossci-datasets.s3.amazonaws.com/mnist/",
-    "https://storage.googleapis.com/cvdf-datasets/mnist/",
+@dataclass(frozen=True)
+class _Dataset:
+    """Where the four files of a data set are, and how they are known."""
+
+    title: str
+    loader: str
+    folder: str
+    variable: str
+    mirrors: tuple[str, ...]
+    hashes: dict[str, str]
+    # Either SHA-256 of the uncompressed content, so that a plain copy and a re-compressed one pass
+    # as the original does, or MD5 of the gzipped file, where nothing else is published.
+    hashes_are_md5: bool = False
+
+
+_MNIST = _Dataset(
+    title="MNIST",
+    loader="load_mnist",
+    folder="mnist",
+    variable="NUMADELTA_DATA",
+    mirrors=(
+        "https://ossci-datasets.s3.amazonaws.com/mnist/",
+        "https://storage.googleapis.com/cvdf-datasets/mnist/",
+    ),
+    hashes={
+        "train-images-idx3-ubyte": (
+            "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db"
+        ),
+        "train-labels-idx1-ubyte": (
+            "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5"
+        ),
+        "t10k-images-idx3-ubyte": (
+            "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7"
+        ),
+        "t10k-labels-idx1-ubyte": (
+            "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2"
+        ),
+    },
+)
+
+_FASHION_MNIST = _Dataset(
+    title="Fashion-MNIST",
+    loader="load_fashion_mnist",
+    folder="fashion-mnist",
+    variable="NUMADELTA_FASHION_DATA",
+    mirrors=(
+        "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
+        "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
+    ),
+    hashes={
+        "train-images-idx3-ubyte": "8d4fb7e6c68d591d4c3dfef9ec88bf0d",
+        "train-labels-idx1-ubyte": "25c81989df183df01b3e8a0aad5dffbe",
+        "t10k-images-idx3-ubyte": "bef4ecab320f06d8554ea6380940ec79",
+        "t10k-labels-idx1-ubyte": "bb300cfdad3c16e7a12a480ee83cd310",
+    },
+    hashes_are_md5=True,
 )
 
 _GZIP_MAGIC = b"\x1f\x8b"
@@ -96,9 +142,54 @@ def load_mnist(
     >>> x_train.shape, y_train.shape  # doctest: +SKIP
     ((60000, 28, 28), (60000,))
     """
-    # All files are found before any is read: reading is the slow part.
-    paths = {name: _locate(name, data_dir, download) for name in _SHA256}
-    return _load_split("train", paths), _load_split("t10k", paths)
+    return _load(_MNIST, data_dir, download)
+
+
+def load_fashion_mnist(
+    data_dir: str | os.PathLike[str] | None = None, download: bool = True
+) -> tuple[_Split, _Split]:
+    """Load the Fashion-MNIST pictures of clothes, which are harder to tell apart than digits.
+
+    As `load_mnist`, with the environment variable ``NUMADELTA_FASHION_DATA`` and
+    the cache folder ``fashion-mnist`` (on Linux ``~/.cache/numadelta/fashion-mnist``).
+    One thing differs: the publishers give the MD5 of the gzipped files only, so
+    plain or re-compressed copies cannot be checked and are refused.
+
+    Parameters
+    ----------
+    data_dir : path-like, optional
+        Folder that holds the four gzipped files, which have the names of those
+        of MNIST.
+    download : bool, default True
+        Whether to download what the cache folder lacks. Needs pooch:
+        ``pip install numadelta[datasets]``.
+
+    Returns
+    -------
+    (x_train, y_train), (x_test, y_test) : tuple of tuple of ndarray of uint8
+        Images of shapes (60000, 28, 28) and (10000, 28, 28), with values from
+        0 to 255; labels of shapes (60000,) and (10000,): 0 T-shirt/top,
+        1 trouser, 2 pullover, 3 dress, 4 coat, 5 sandal, 6 shirt, 7 sneaker,
+        8 bag, 9 ankle boot.
+
+    Raises
+    ------
+    DatasetError
+        If a file is damaged or is not the Fashion-MNIST file of its name.
+    FileNotFoundError
+        If a file is missing from an explicit folder, or is missing from the
+        cache folder and cannot be downloaded into it.
+    ImportError
+        If a file has to be downloaded and pooch is not installed.
+
+    Examples
+    --------
+    >>> from numadelta.datasets import load_fashion_mnist
+    >>> (x_train, y_train), (x_test, y_test) = load_fashion_mnist()  # doctest: +SKIP
+    >>> x_test.shape, y_test.shape  # doctest: +SKIP
+    ((10000, 28, 28), (10000,))
+    """
+    return _load(_FASHION_MNIST, data_dir, download)
 
 
 def read_idx(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
@@ -137,19 +228,28 @@ def read_idx(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
     array([[1, 2, 3],
            [4, 5, 6]], dtype=uint8)
     """
-    return _read_and_hash(path)[0]
+    with open(path, "rb") as file:
+        return _read_and_hash(file)[0]
 
 
-def _load_split(prefix: str, paths: dict[str, Path]) -> _Split:
+def _load(
+    dataset: _Dataset, data_dir: str | os.PathLike[str] | None, download: bool
+) -> tuple[_Split, _Split]:
+    # All files are found before any is read: reading is the slow part.
+    paths = {name: _locate(name, dataset, data_dir, download) for name in dataset.hashes}
+    return _load_split("train", dataset, paths), _load_split("t10k", dataset, paths)
+
+
+def _load_split(prefix: str, dataset: _Dataset, paths: dict[str, Path]) -> _Split:
     images_name, labels_name = f"{prefix}-images-idx3-ubyte", f"{prefix}-labels-idx1-ubyte"
     images_path, labels_path = paths[images_name], paths[labels_name]
     try:
-        images = _read_known(images_path, images_name)
-        labels = _read_known(labels_path, labels_name)
+        images = _read_known(images_path, images_name, dataset)
+        labels = _read_known(labels_path, labels_name, dataset)
     except DatasetError as error:
         raise DatasetError(
-            f"{error}. Delete the file and take it anew from {' or '.join(_MIRRORS)}; "
-            "load_mnist does so itself for a file missing from its cache folder."
+            f"{error}. Delete the file and take it anew from {' or '.join(dataset.mirrors)}; "
+            f"{dataset.loader} does so itself for a file missing from its cache folder."
         ) from error
     _check_pair(images, labels, images_path, labels_path)
     return images, labels
@@ -165,30 +265,50 @@ def _check_pair(images: _Array, labels: _Array, images_path: Path, labels_path: 
         raise DatasetError(f"{pair}: label {wrong[0]} is {labels[wrong[0]]}, not a digit")
 
 
-def _read_known(path: Path, name: str) -> _Array:
-    """Read the file at `path`, which must be the MNIST file `name`."""
-    array, digest = _read_and_hash(path)
-    if digest != _SHA256[name]:
+def _read_known(path: Path, name: str, dataset: _Dataset) -> _Array:
+    """Read the file at `path`, which must be the file `name` of the data set."""
+    expected = dataset.hashes[name]
+    with open(path, "rb") as file:
+        if dataset.hashes_are_md5:
+            _check_md5(file, name, expected)
+        array, digest = _read_and_hash(file)
+    if not dataset.hashes_are_md5 and digest != expected:
         raise DatasetError(
             f"{path}: the SHA-256 of the uncompressed content is {digest}, "
-            f"expected {_SHA256[name]} for {name}"
+            f"expected {expected} for {name}"
         )
     return array
 
 
-def _read_and_hash(path: str | os.PathLike[str]) -> tuple[_Array, str]:
+def _check_md5(file: io.BufferedReader, name: str, expected: str) -> None:
+    # Said to be no matter of security: Python refuses MD5 where FIPS rules otherwise.
+    digest = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+    file.seek(0)
+    if digest == expected:
+        return
+    reason = "" if _is_gzipped(file) else "; it is not gzipped, and a plain copy cannot be checked"
+    raise DatasetError(
+        f"{file.name}: the MD5 of the file is {digest}, expected {expected} for {name}.gz{reason}"
+    )
+
+
+def _is_gzipped(file: io.BufferedReader) -> bool:
+    magic = file.read(len(_GZIP_MAGIC))
+    file.seek(0)
+    return magic == _GZIP_MAGIC
+
+
+def _read_and_hash(file: io.BufferedReader) -> tuple[_Array, str]:
     """Return the array in an IDX file and the SHA-256 of its uncompressed content."""
-    with open(path, "rb") as file:
-        limit = os.fstat(file.fileno()).st_size
-        gzipped = file.read(len(_GZIP_MAGIC)) == _GZIP_MAGIC
-        file.seek(0)
-        if gzipped:
-            limit *= _MAX_DEFLATE_RATIO
-        try:
-            with gzip.GzipFile(fileobj=file, mode="rb") if gzipped else file as stream:
-                return _parse_idx(stream, limit)
-        except (ValueError, EOFError, gzip.BadGzipFile, zlib.error) as error:
-            raise DatasetError(f"{path}: {error}") from error
+    limit = os.fstat(file.fileno()).st_size
+    gzipped = _is_gzipped(file)
+    if gzipped:
+        limit *= _MAX_DEFLATE_RATIO
+    try:
+        with gzip.GzipFile(fileobj=file, mode="rb") if gzipped else file as stream:
+            return _parse_idx(stream, limit)
+    except (ValueError, EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise DatasetError(f"{file.name}: {error}") from error
 
 
 def _parse_idx(stream: io.BufferedIOBase, limit: int) -> tuple[_Array, str]:
@@ -221,14 +341,16 @@ def _parse_idx(stream: io.BufferedIOBase, limit: int) -> tuple[_Array, str]:
     return np.frombuffer(payload, np.uint8).reshape(shape).copy(), digest.hexdigest()
 
 
-def _locate(name: str, data_dir: str | os.PathLike[str] | None, download: bool) -> Path:
-    """Return the path of the MNIST file `name`, after downloading it if need be."""
+def _locate(
+    name: str, dataset: _Dataset, data_dir: str | os.PathLike[str] | None, download: bool
+) -> Path:
+    """Return the path of the file `name` of the data set, after downloading it if need be."""
     if data_dir is not None:
         folder, setting = Path(data_dir), "the argument data_dir"
-    elif variable := os.environ.get("NUMADELTA_DATA"):
-        folder, setting = Path(variable), "the environment variable NUMADELTA_DATA"
+    elif value := os.environ.get(dataset.variable):
+        folder, setting = Path(value), f"the environment variable {dataset.variable}"
     else:
-        folder, setting = _cache_folder(), None
+        folder, setting = _cache_folder() / dataset.folder, None
     folder = folder.expanduser()
 
     dotted = name.replace("-idx", ".idx")
@@ -241,27 +363,28 @@ def _locate(name: str, data_dir: str | os.PathLike[str] | None, download: bool) 
     if setting is not None:
         raise FileNotFoundError(f"{missing}, the folder given by {setting}")
     if not download:
-        raise FileNotFoundError(f"{missing}, and download is off; {_remedy(folder)}")
-    return _download(name, folder)
+        raise FileNotFoundError(f"{missing}, and download is off; {_remedy(dataset, folder)}")
+    return _download(name, dataset, folder)
 
 
 def _cache_folder() -> Path:
-    """Return the subfolder mnist of what pooch.os_cache gives, for use without pooch."""
+    """Return what pooch.os_cache gives, for use without pooch."""
     if sys.platform == "win32":
         local = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
-        return Path(local, "numadelta", "numadelta", "Cache", "mnist")
+        return Path(local, "numadelta", "numadelta", "Cache")
     if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches" / "numadelta" / "mnist"
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "numadelta", "mnist")
+        return Path.home() / "Library" / "Caches" / "numadelta"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "numadelta")
 
 
-def _download(name: str, folder: Path) -> Path:
-    """Download the MNIST file `name` into `folder` from the first mirror that has it."""
+def _download(name: str, dataset: _Dataset, folder: Path) -> Path:
+    """Download the file `name` into `folder` from the first mirror that has it."""
     try:
         import pooch
     except ImportError as error:
         raise ImportError(
-            f"downloading needs pooch: pip install numadelta[datasets]; else {_remedy(folder)}"
+            "downloading needs pooch: pip install numadelta[datasets]; "
+            f"else {_remedy(dataset, folder)}"
         ) from error
 
     http = pooch.HTTPDownloader(timeout=10)
@@ -270,7 +393,7 @@ def _download(name: str, folder: Path) -> Path:
         # Checked here, while the file still has pooch's temporary name, so
         # that only good content is ever renamed into the cache.
         http(url, part, manager)
-        _read_known(Path(part), name)
+        _read_known(Path(part), name, dataset)
 
     file_name = f"{name}.gz"
     failures = []
@@ -279,7 +402,7 @@ def _download(name: str, folder: Path) -> Path:
     silence = logging.Filter("no logger has this name")
     logger.addFilter(silence)
     try:
-        for mirror in _MIRRORS:
+        for mirror in dataset.mirrors:
             url = mirror + file_name
             try:
                 return Path(pooch.retrieve(url, None, file_name, folder, downloader=fetch))
@@ -288,10 +411,13 @@ def _download(name: str, folder: Path) -> Path:
     finally:
         logger.removeFilter(silence)
     raise FileNotFoundError(
-        f"could not download {file_name} into the cache folder {folder}; {_remedy(folder)}."
-        f"\nTried:{''.join(failures)}"
+        f"could not download {file_name} into the cache folder {folder}; "
+        f"{_remedy(dataset, folder)}.\nTried:{''.join(failures)}"
     )
 
 
-def _remedy(folder: Path) -> str:
-    return f"set NUMADELTA_DATA to a folder with the MNIST files, or put them in {folder}"
+def _remedy(dataset: _Dataset, folder: Path) -> str:
+    return (
+        f"set {dataset.variable} to a folder with the {dataset.title} files, "
+        f"or put them in {folder}"
+    )

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
+from numadelta import arrays
 from numadelta.training import History
+
+if TYPE_CHECKING:
+    from numadelta.mlp import MLP
 
 
 def _axes(ax: Any | None) -> Any:
@@ -21,6 +26,21 @@ def _axes(ax: Any | None) -> Any:
             "pictures need matplotlib: pip install numadelta[plot]", name="matplotlib"
         ) from error
     return pyplot.figure(layout="constrained").subplots()
+
+
+def _check_epochs(history: History) -> None:
+    if not history.epoch:
+        raise ValueError("history holds no whole epoch to draw")
+
+
+def _write_in_cells(ax: Any, image: Any, texts: NDArray[Any], fontsize: float) -> None:
+    """Write into each cell of an image, in black or white, whichever can be read there."""
+    red, green, blue, alpha = np.moveaxis(image.to_rgba(image.get_array()), -1, 0)
+    # What is transparent lies on light grey or white.
+    dark = (0.299 * red + 0.587 * green + 0.114 * blue < 0.5) & (alpha > 0)
+    for (row, column), text in np.ndenumerate(texts):
+        color = "white" if dark[row, column] else "black"
+        ax.text(column, row, text, color=color, fontsize=fontsize, ha="center", va="center")
 
 
 def learning_curves(history: History, ax: Any | None = None) -> Any:
@@ -37,18 +57,25 @@ def learning_curves(history: History, ax: Any | None = None) -> Any:
     -------
     matplotlib Axes
         The axes with the losses.
+
+    Raises
+    ------
+    ValueError
+        If the history holds no whole epoch.
     """
-    if not history.epoch:
-        raise ValueError("history holds no whole epoch to draw")
+    _check_epochs(history)
     ax = _axes(ax)
     epochs = np.array(history.epoch) + 1
     right, lines = None, []
-    for name, values in history.history.items():
+    for name in ("loss", "score", "val_loss", "val_score"):
+        if name not in history.history:
+            continue
+        values = history[name]
         style = "-" if name.startswith("val_") else "--"
         label = ("validation " if name.startswith("val_") else "training ") + name.split("_")[-1]
         if name.endswith("loss"):
             lines += ax.plot(epochs, values, style, color="tab:blue", label=label)
-        elif name.endswith("score"):
+        else:
             if right is None:
                 right = ax.twinx()
                 right.set_ylabel("score", color="tab:orange")
@@ -58,6 +85,318 @@ def learning_curves(history: History, ax: Any | None = None) -> Any:
     ax.set_yscale("log")
     ax.xaxis.get_major_locator().set_params(integer=True)
     ax.legend(handles=lines, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, frameon=False)
+    return ax
+
+
+def effective_rates(history: History, ax: Any | None = None) -> Any:
+    """Draw ADADELTA's effective learning rates in each layer over the epochs.
+
+    A line is the median over the parameters of a layer, the band around it goes from their 5 % to
+    their 95 % quantile.
+
+    Parameters
+    ----------
+    history : History
+        What `MLP.fit` returned.
+    ax : matplotlib Axes, optional
+        Where to draw; a new figure by default.
+
+    Returns
+    -------
+    matplotlib Axes
+        The axes.
+
+    Raises
+    ------
+    ValueError
+        If the history holds no whole epoch or no effective rates.
+
+    Examples
+    --------
+    >>> import numadelta as nd
+    >>> from matplotlib.figure import Figure
+    >>> history = nd.History()
+    >>> history.append({"effective_lr": [[0.001, 0.01, 0.1], [0.002, 0.02, 0.2]]})
+    >>> ax = nd.plotting.effective_rates(history, ax=Figure().subplots())
+    >>> [line.get_label() for line in ax.lines]
+    ['layer 1', 'layer 2']
+    """
+    _check_epochs(history)
+    if "effective_lr" not in history.history:
+        raise ValueError('history holds no effective rates (its key "effective_lr" is missing)')
+    rates = np.array(history["effective_lr"], dtype=float)
+    if rates.ndim != 3 or rates.shape[::2] != (len(history.epoch), 3):
+        raise ValueError(
+            f'history["effective_lr"] has shape {rates.shape}, but three quantiles are needed for '
+            f"each layer in each of {len(history.epoch)} epochs"
+        )
+    ax = _axes(ax)
+    epochs = np.array(history.epoch) + 1
+    for layer, (low, median, high) in enumerate(rates.transpose(1, 2, 0), 1):
+        (line,) = ax.plot(epochs, median, ".-", label=f"layer {layer}")
+        ax.fill_between(epochs, low, high, color=line.get_color(), alpha=0.15, linewidth=0)
+    ax.set_xlabel("epoch")
+    ax.set_ylabel("effective learning rate (median, 5\N{EN DASH}95 %)")
+    ax.set_yscale("log")
+    ax.xaxis.get_major_locator().set_params(integer=True)
+    columns = min(rates.shape[1], 4)
+    ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=columns, frameon=False)
+    return ax
+
+
+def first_layer_weights(
+    net: MLP, shape: tuple[int, int] | None = None, n: int = 25, ax: Any | None = None
+) -> Any:
+    """Draw what the units of the first layer look for: their incoming weights, as images.
+
+    Parameters
+    ----------
+    net : MLP
+        The network.
+    shape : tuple of int, optional
+        Height and width of an image; by default it is a square.
+    n : int, default 25
+        How many units to show: those with the largest norm of their weights, in decreasing order.
+    ax : matplotlib Axes, optional
+        Where to draw; a new figure by default.
+
+    Returns
+    -------
+    matplotlib Axes
+        The axes with the images side by side.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the inputs are not as many as an image of this shape has pixels, or `n` is no positive
+        integer.
+
+    Examples
+    --------
+    >>> import numadelta as nd
+    >>> from matplotlib.figure import Figure
+    >>> net = nd.MLP((6, 4, 2))
+    >>> ax = nd.plotting.first_layer_weights(net, shape=(2, 3), ax=Figure().subplots())
+    >>> ax.images[0].get_array().shape
+    (5, 7)
+    """
+    weights = net.weights[0]
+    height, width = _image_shape(shape, len(weights))
+    if arrays.check_integer("n", n) < 1:
+        raise ValueError(f"n must be at least 1, but is {n}")
+    largest = np.argsort(-np.linalg.norm(weights, axis=0), kind="stable")[:n]
+    ax = _axes(ax)
+    # As near to a square as whole images allow.
+    columns = math.ceil(math.sqrt(len(largest) * height / width))
+    rows = math.ceil(len(largest) / columns)
+    gap = 1 + max(height, width) // 30
+    mosaic = np.full((rows * (height + gap) - gap, columns * (width + gap) - gap), np.nan)
+    for place, unit in enumerate(largest):
+        top, left = place // columns * (height + gap), place % columns * (width + gap)
+        image = weights[:, unit].reshape(height, width)
+        mosaic[top : top + height, left : left + width] = image
+    limit = np.nanmax(np.abs(mosaic)) or 1.0
+    image = ax.imshow(mosaic, cmap="RdBu_r", vmin=-limit, vmax=limit, interpolation="nearest")
+    ax.set_xticks([])
+    ax.set_yticks([])
+    ax.spines[:].set_visible(False)
+    ax.set_facecolor("0.8")  # shows in the gaps
+    ax.figure.colorbar(image, ax=ax, label="weight")
+    return ax
+
+
+def _image_shape(shape: tuple[int, int] | None, n_inputs: int) -> tuple[int, int]:
+    if shape is None:
+        side = math.isqrt(n_inputs)
+        if side**2 != n_inputs:
+            raise ValueError(
+                f"shape must be given, for the {n_inputs} inputs of the network make no square"
+            )
+        return side, side
+    if np.shape(shape) != (2,):
+        raise ValueError(f"shape must be (height, width), but is {shape!r}")
+    height, width = (arrays.check_integer("shape", side) for side in shape)
+    if height < 1 or height * width != n_inputs:
+        raise ValueError(
+            f"shape must be that of {n_inputs} pixels, one for each input of the network, "
+            f"but is {shape}"
+        )
+    return height, width
+
+
+def confusion_matrix(
+    y_true: ArrayLike, y_pred: ArrayLike, labels: ArrayLike | None = None, ax: Any | None = None
+) -> Any:
+    """Draw how often each class was taken for which.
+
+    Rows are the true classes, columns the predicted ones.  The numbers are counts; the colour is
+    the share in the row.
+
+    Parameters
+    ----------
+    y_true, y_pred : array_like, shape (n_samples,)
+        True and predicted labels: integers or strings.
+    labels : array_like, optional
+        All labels, in the order in which to show them; by default those that occur, sorted.
+    ax : matplotlib Axes, optional
+        Where to draw; a new figure by default.
+
+    Returns
+    -------
+    matplotlib Axes
+        The axes.
+
+    Raises
+    ------
+    TypeError
+        If strings are mixed with numbers.
+    ValueError
+        If the arrays are empty, not one-dimensional or not of the same length, or if `labels`
+        lacks one that occurs or holds one twice.
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> from numadelta import plotting
+    >>> ax = plotting.confusion_matrix([7, 7, 9], [7, 9, 9], ax=Figure().subplots())
+    >>> [text.get_text() for text in ax.texts]
+    ['1', '1', '0', '1']
+    """
+    true, predicted = _labels("y_true", y_true), _labels("y_pred", y_pred)
+    if len(true) != len(predicted):
+        raise ValueError(f"y_true has {len(true)} labels, but y_pred has {len(predicted)}")
+    known = np.union1d(true, predicted) if labels is None else _labels("labels", labels)
+    if len({array.dtype.kind in "US" for array in (true, predicted, known)}) > 1:
+        raise TypeError(
+            "labels must be all strings or all numbers, but y_true, y_pred and labels have dtypes "
+            f"{true.dtype}, {predicted.dtype} and {known.dtype}"
+        )
+    order = np.argsort(known, kind="stable")
+    if (known[order][1:] == known[order][:-1]).any():
+        raise ValueError(f"labels must not hold a label twice, but is {known}")
+    for name, found in (("y_true", true), ("y_pred", predicted)):
+        if len(strange := np.setdiff1d(found, known)):
+            raise ValueError(f"{name} holds {strange[0]}, which is not in labels")
+    ax = _axes(ax)
+    counts = np.zeros((len(known), len(known)), dtype=int)
+    places = (order[np.searchsorted(known, found, sorter=order)] for found in (true, predicted))
+    np.add.at(counts, tuple(places), 1)
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    image = ax.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    _write_in_cells(ax, image, counts, fontsize=min(10, 90 / len(known)))
+    names = [str(label) for label in known]
+    slanted = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"}
+    ax.set_xticks(range(len(names)), names, **(slanted if max(map(len, names)) > 3 else {}))
+    ax.set_yticks(range(len(names)), names)
+    ax.set_xlabel("predicted")
+    ax.set_ylabel("true")
+    ax.figure.colorbar(image, ax=ax, label="share of the true class")
+    return ax
+
+
+def _labels(name: str, given: ArrayLike) -> NDArray[Any]:
+    labels = np.asarray(given)
+    if labels.ndim != 1 or not len(labels):
+        raise ValueError(f"{name} has shape {labels.shape}, but (n,) with n > 0 is needed")
+    # Columns of strings are often arrays of objects.
+    return np.array(labels.tolist()) if labels.dtype == object else labels
+
+
+def rho_eps_heat_map(
+    rows: Any,
+    value: str = "score",
+    lr: float | None = None,
+    ax: Any | None = None,
+) -> Any:
+    """Draw a figure of a sweep over `rho` and `eps`, averaged over the seeds.
+
+    The best cell has a frame.  A cell is grey if a run failed there, and empty if there was none.
+
+    Parameters
+    ----------
+    rows : iterable of dict, or Sweep
+        The runs.  Each has ``rho``, ``eps``, ``lr`` and figures, which are NaN, None or missing if
+        it failed.
+    value : str, default "score"
+        The figure to draw.  Less is better if its name ends in ``loss``, else more.
+    lr : float, optional
+        The factor whose runs to draw; by default the one with the best cell.
+    ax : matplotlib Axes, optional
+        Where to draw; a new figure by default.
+
+    Returns
+    -------
+    matplotlib Axes
+        The axes.
+
+    Raises
+    ------
+    ValueError
+        If there are no runs, none has that figure or that `lr`, or one lacks a hyper-parameter.
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> from numadelta import plotting
+    >>> runs = [
+    ...     {"rho": rho, "eps": 1e-6, "lr": 1.0, "seed": seed, "score": rho - seed / 10}
+    ...     for rho in (0.9, 0.95)
+    ...     for seed in (0, 1)
+    ... ]
+    >>> ax = plotting.rho_eps_heat_map(runs, ax=Figure().subplots())
+    >>> [text.get_text() for text in ax.texts]
+    ['0.85', '0.9']
+    """
+    runs = list(getattr(rows, "rows", rows))
+    for run in runs:
+        if lacking := [name for name in ("rho", "eps", "lr") if name not in run]:
+            raise ValueError(f"rows holds {run}, which has no {' and no '.join(lacking)}")
+    if not any(value in run for run in runs):
+        keys = ", ".join(dict.fromkeys(key for run in runs for key in run))
+        raise ValueError(f"value is {value!r}, but rows has {f'only {keys}' if runs else 'no run'}")
+    lrs, rhos, epss = (sorted({run[name] for run in runs}) for name in ("lr", "rho", "eps"))
+    if lr is not None and lr not in lrs:
+        raise ValueError(f"lr is {lr}, but rows has only {', '.join(map(str, lrs))}")
+
+    figures: dict[tuple[int, int, int], list[float]] = {}
+    for run in runs:
+        place = lrs.index(run["lr"]), rhos.index(run["rho"]), epss.index(run["eps"])
+        figure = run.get(value)
+        figures.setdefault(place, []).append(math.nan if figure is None else figure)
+    means = np.full((len(lrs), len(rhos), len(epss)), np.nan)
+    texts = np.full(means.shape, "", dtype=object)
+    for place, found in figures.items():
+        if failed := np.count_nonzero(~np.isfinite(found)):
+            texts[place] = f"failed\n{failed} of {len(found)}"
+        else:
+            means[place] = np.mean(found)
+            texts[place] = f"{means[place]:.4g}"
+    less_is_better = value.endswith("loss")
+    merits = np.where(np.isnan(means), -np.inf, -means if less_is_better else means)
+    page = int(merits.max(axis=(1, 2)).argmax()) if lr is None else lrs.index(lr)
+
+    ax = _axes(ax)
+    from matplotlib.patches import Rectangle
+
+    colors = "viridis_r" if less_is_better else "viridis"  # yellow is best
+    ax.set_facecolor("0.85")
+    image = ax.imshow(means[page], cmap=colors, origin="lower", aspect="auto")
+    _write_in_cells(ax, image, texts[page], fontsize=10)
+    row, column = np.unravel_index(merits[page].argmax(), merits[page].shape)
+    if np.isfinite(merits[page, row, column]):
+        corner = column - 0.5, row - 0.5
+        ax.add_patch(
+            Rectangle(corner, 1, 1, fill=False, edgecolor="tab:red", linewidth=3, clip_on=False)
+        )
+    # As 1e-06: a grid of them is usually logarithmic.
+    powers = [np.format_float_scientific(eps, trim="-", exp_digits=2) for eps in epss]
+    ax.set_xticks(range(len(epss)), powers)
+    ax.set_yticks(range(len(rhos)), [f"{rho:g}" for rho in rhos])
+    ax.set_xlabel("eps")
+    ax.set_ylabel("rho")
+    if len(lrs) > 1:
+        ax.set_title(f"lr = {lrs[page]:g}")
+    ax.figure.colorbar(image, ax=ax, label=f"mean {value} over the seeds")
     return ax
 
 
