@@ -1,7 +1,12 @@
 """Training: seconds for an epoch on made data."""
 
+import tempfile
+import time
 import zlib
 from functools import cache
+from statistics import median
+
+import numpy as np
 
 import numadelta as nd
 
@@ -75,6 +80,94 @@ class Result:
 
     track_loss.unit = "nats"
     track_loss_bits.unit = "checksum"
+
+
+class Parts:
+    """An epoch of the MNIST network with one thing more, over an epoch without."""
+
+    params = ["dropout", "sample_weight", "validation", "early stopping", "checkpoint"]
+    param_names = ["part"]
+    version = "1"
+    rounds, repeat, warmup_time = 2, (3, 10, 20.0), 0.0
+
+    def setup(self, part):
+        need(nd, "Checkpoints")
+        sizes, self.batch, rows = NETS["mnist"]
+        self.data = samples(rows, sizes[0], sizes[-1])
+        self.options = {}
+        few = tuple(part[:1000] for part in self.data)
+        self.folder = tempfile.TemporaryDirectory()
+        if part == "sample_weight":
+            self.options["sample_weight"] = np.linspace(1, 2, rows)
+        if part in ("validation", "early stopping"):
+            self.options["validation_data"] = few
+        if part == "early stopping":
+            self.options["callbacks"] = [nd.callbacks.EarlyStopping()]
+        if part == "checkpoint":
+            self.options["checkpoint"] = nd.Checkpoints(self.folder.name)
+        self.net = nd.MLP(sizes, dropout=0.2 if part == "dropout" else 0.0)
+        self.time_epoch(part)
+
+    def teardown(self, part):
+        self.folder.cleanup()
+
+    def time_epoch(self, part):
+        resume = {"resume": True} if "checkpoint" in self.options else {}
+        self.epochs = getattr(self, "epochs", 0) + 1
+        epochs = self.epochs if resume else 1
+        self.net.fit(
+            *self.data, epochs=epochs, batch_size=self.batch, verbose=0, **self.options, **resume
+        )
+
+
+class LoopCost:
+    """What `fit` adds to its gradients and steps: history, callbacks, progress, checks."""
+
+    params = ["mnist", "narrow", "tiny"]
+    param_names = ["net"]
+    version = "1"
+    timeout = 300
+
+    def setup(self, name):
+        need(nd, "Checkpoints")
+
+    def track_percent(self, name):
+        return 100 * (loop_cost(name) - 1)
+
+    track_percent.unit = "%"
+
+
+def loop_cost(name, rounds=15):
+    """Return the median ratio of an epoch of `fit`, one callback and two epochs' history
+    included, and a bare loop over the same gradients and steps; both take turns."""
+    from numadelta.minibatches import Batches
+    from numadelta.training import Hooks  # noqa: F401 (that the commit has what is measured)
+
+    sizes, size, rows = NETS[name]
+    net = trained(name)
+    x, y = net._check_data(*samples(rows, sizes[0], sizes[-1]))
+    batches = Batches(net._network(), net.theta, x, y, size)
+    seen = []
+    callback = type("Callback", (), {"on_epoch_end": lambda self, epoch, logs: seen.append(epoch)})
+
+    def bare():
+        for order in (net._rng.permutation(rows) for _ in range(2)):
+            for start in range(0, rows, size):
+                batches.backpropagate(order[start : start + size])
+                net.optimizer.step(batches.grad)
+
+    def whole():
+        net.fit(x, y, epochs=2, batch_size=size, callbacks=[callback()], verbose=0)
+
+    ratios = []
+    for _ in range(rounds):
+        seconds = []
+        for run in (bare, whole):
+            started = time.perf_counter()
+            run()
+            seconds.append(time.perf_counter() - started)
+        ratios.append(seconds[1] / seconds[0])
+    return median(ratios)
 
 
 def peakmem_epoch():
