@@ -1,8 +1,8 @@
 """A larger network on MNIST, with dropout, and pictures of what it did.
 
-784-1024-1024-10, ReLU, dropout 0.2 of inputs and hidden units, batch 128, and an lr that halves every
-ten epochs.  The last 5,000 training images choose the epoch whose weights are kept; the test images
-are looked at once, at the end.
+784-1024-1024-10, ReLU, dropout 0.2 of inputs and hidden units, batch 128, and an lr that halves
+every ten epochs.  The last 5,000 training images choose the epoch whose weights are kept; the test
+images are looked at once, at the end.
 
     python examples/dropout_mnist.py [--epochs 30] [--plot pictures]
 """

@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from numadelta.arrays import pack
     from numadelta.batch import minimize_batch
     from numadelta.checkpoints import Checkpoints
+    from numadelta.grid import sweep
     from numadelta.history import History
     from numadelta.minimizer import adadelta, minimize
     from numadelta.mlp import MLP
     from numadelta.optimizer import Adadelta, adadelta_step
-    from numadelta.sweep import sweep
     from numadelta.threads import get_num_threads, set_num_threads
 
 __all__ = [
@@ -56,7 +56,7 @@ _HOME = {
     "minimize_batch": "batch",
     "pack": "arrays",
     "set_num_threads": "threads",
-    "sweep": "sweep",
+    "sweep": "grid",
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Iterable
 from typing import Any
@@ -174,10 +175,17 @@ class Hooks:
                 stop = True
         return stop
 
-    def state(self) -> list[dict[str, Any] | None]:
-        """Return the states of the callbacks, None for those that keep none."""
+    def names(self) -> list[str | None]:
+        """Return the types of the callbacks that keep a state, None for the others."""
         return [
-            callback.state_dict() if hasattr(callback, "state_dict") else None
+            type(callback).__qualname__ if hasattr(callback, "state_dict") else None
+            for callback in self.callbacks
+        ]
+
+    def state(self) -> list[dict[str, Any] | None]:
+        """Return copies of the callbacks' states, None for those that keep none."""
+        return [
+            copy.deepcopy(callback.state_dict()) if hasattr(callback, "state_dict") else None
             for callback in self.callbacks
         ]
 

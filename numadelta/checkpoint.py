@@ -6,6 +6,7 @@ import errno
 import io
 import json
 import os
+import re
 import secrets
 import time
 import zipfile
@@ -24,6 +25,10 @@ class CheckpointError(ValueError):
     """A file exists, but is not what it should be."""
 
 
+class DamagedError(CheckpointError):
+    """A file is of no use, so an older one may have to do."""
+
+
 def write(
     path: str | os.PathLike[str],
     kind: str,
@@ -40,15 +45,23 @@ def write(
     path = Path(path)
     if path.is_dir():
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
-    content = {"kind": kind, "version": version, "settings": settings}
-    header = json.dumps(content, default=_python_number)
+    if path.exists() and not path.is_file():  # a device, which the rename would replace
+        raise FileExistsError(errno.EEXIST, "this is no regular file", str(path))
+    for name, array in arrays.items():
+        if array.dtype.hasobject:
+            raise TypeError(f"{name} holds objects, which cannot be written to a checkpoint")
+    header = json.dumps(
+        {"kind": kind, "version": version, "settings": settings, "arrays": sorted(arrays)},
+        default=_python_number,
+    )
     members: dict[str, Any] = {"header": np.array(header), **arrays}
+    content = _archive(members)
     _remove_abandoned(path.parent)
     # Not tempfile: its files are readable by their owner only, and the rename would keep that.
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         with open(temporary, "xb") as file:
-            np.savez(file, **members)
+            file.write(content.getbuffer())
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
@@ -63,16 +76,29 @@ def write(
     _sync_folder(path.parent)
 
 
+def _archive(members: dict[str, Any]) -> io.BytesIO:
+    """Return the content of the file, from memory: a `ZipFile` on disk would outlive a Ctrl-C."""
+    content = io.BytesIO()
+    try:
+        np.savez(content, **members)
+    except ValueError as error:  # of a ZipFile that cannot be closed because of a Ctrl-C
+        if isinstance(error.__context__, KeyboardInterrupt):
+            raise error.__context__ from None
+        raise
+    return content
+
+
 def _python_number(value: Any) -> Any:
-    if isinstance(value, np.generic):
-        return value.item()
+    if isinstance(value, (np.generic, np.ndarray)):
+        return value.tolist()
     raise TypeError(f"{value!r} cannot be written to a checkpoint")
 
 
 def _remove_abandoned(folder: Path) -> None:
-    for left in folder.glob(".*.npz.*"):
+    for left in folder.glob(".*.????????"):
         with suppress(OSError):
-            if left.suffix[1:].isalnum() and time.time() - left.stat().st_mtime > ABANDONED:
+            ours = re.fullmatch("[0-9a-f]{8}", left.suffix[1:])
+            if ours and time.time() - left.stat().st_mtime > ABANDONED:
                 left.unlink()
 
 
@@ -88,13 +114,13 @@ def _sync_folder(folder: Path) -> None:
 
 def read(
     path: str | os.PathLike[str], kinds: dict[str, int]
-) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-    """Return the settings and the arrays (read-only) of a file that `write` made.
+) -> tuple[int, dict[str, Any], dict[str, NDArray[Any]]]:
+    """Return version, settings and arrays (read-only) of a file that `write` made.
 
     `kinds` are those that will do, with the newest version of each.
 
-    Raises `CheckpointError` if the file is damaged, of another kind or from a newer version, and
-    `OSError` if it cannot be opened.
+    Raises `DamagedError` if the file is damaged or of another kind, `CheckpointError` if it is from
+    a newer version, and `OSError` if it cannot be opened.
     """
     # Read at once: from here on, what goes wrong is the content and not the disk.
     content = Path(path).read_bytes()
@@ -102,13 +128,16 @@ def read(
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             header = json.loads(str(_read_array(archive, "header")))
             _check_kind(path, kinds, header)
-            names = (name.removesuffix(".npy") for name in archive.namelist())
-            arrays = {name: _read_array(archive, name) for name in names if name != "header"}
-            return dict(header["settings"]), arrays
+            names = {name.removesuffix(".npy") for name in archive.namelist()} - {"header"}
+            # A damaged directory can hide members; files of the first versions have no list.
+            if missing := sorted(set(header.get("arrays", ())) - names):
+                raise ValueError(f"{', '.join(missing)} is missing")
+            arrays = {name: _read_array(archive, name) for name in names}
+            return header["version"], dict(header["settings"]), arrays
     except CheckpointError:
         raise
     except Exception as error:  # garbage makes the readers of zip, npy and JSON raise anything
-        raise CheckpointError(f"{path} is corrupt or not a numadelta file: {error}") from error
+        raise DamagedError(f"{path} is corrupt or not a numadelta file: {error}") from error
 
 
 def _check_kind(
@@ -116,7 +145,7 @@ def _check_kind(
 ) -> None:
     kind, version = header["kind"], header["version"]
     if kind not in kinds:
-        raise CheckpointError(f"{path} holds {kind}, but {' or '.join(kinds)} is needed")
+        raise DamagedError(f"{path} holds {kind}, but {' or '.join(kinds)} is needed")
     if version > kinds[kind]:
         raise CheckpointError(
             f"{path} has version {version}, but this library reads up to {kinds[kind]}"
@@ -135,5 +164,6 @@ def _read_array(archive: zipfile.ZipFile, name: str) -> NDArray[Any]:
     member = io.BytesIO(archive.read(info))
     if np.lib.format.read_magic(member) != (1, 0):
         raise ValueError(f"{info.filename} has another format")
-    shape, _, dtype = np.lib.format.read_array_header_1_0(member)
-    return np.frombuffer(member.read(), dtype).reshape(shape)
+    shape, fortran_order, dtype = np.lib.format.read_array_header_1_0(member)
+    array = np.frombuffer(member.read(), dtype)
+    return array.reshape(shape[::-1]).T if fortran_order else array.reshape(shape)

@@ -15,6 +15,7 @@ from numadelta import arrays, checkpoint
 
 KIND = "numadelta.Training"
 VERSION = 1
+BEST = "best.npz"
 
 Saved = tuple[dict[str, Any], dict[str, NDArray[Any]]]
 
@@ -84,8 +85,12 @@ class Checkpoints:
         if self.keep < 1:
             raise ValueError(f"keep must be at least 1, but is {keep}")
         self.context: dict[str, Any] = {}
+        self.forget()
+
+    def forget(self) -> None:
+        """Forget when and what was saved last, for another training."""
         self._saved_at = time.monotonic()
-        self._saved_step = -1
+        self._saved = -1, -1
 
     def __repr__(self) -> str:
         return (
@@ -106,13 +111,14 @@ class Checkpoints:
     def save(self, step: int, saved: Saved, best: bool = False) -> None:
         """Write a checkpoint after so many steps and remove those too old; or write the best."""
         if best:
-            self._write("best.npz", saved)
+            self._write(BEST, saved)
             return
         self._saved_at = time.monotonic()  # also after a failure: not each batch shall try again
-        if step == self._saved_step:
+        # The end of an epoch has the steps of its last batch.
+        if (step, saved[0]["epoch"]) == self._saved:
             return
         self._write(_name(step), saved)
-        self._saved_step = step
+        self._saved = step, saved[0]["epoch"]
         for old in self.files()[self.keep :]:
             with suppress(OSError):
                 old.unlink()
@@ -134,12 +140,12 @@ def load(path: str | os.PathLike[str]) -> Saved:
     """
     path = Path(path)
     if not path.is_dir():
-        return checkpoint.read(path, {KIND: VERSION})
+        return checkpoint.read(path, {KIND: VERSION})[1:]
     damaged: list[str] = []
     for file in Checkpoints(path).files():
         try:
-            saved = checkpoint.read(file, {KIND: VERSION})
-        except (checkpoint.CheckpointError, OSError) as error:
+            saved = checkpoint.read(file, {KIND: VERSION})[1:]
+        except (checkpoint.DamagedError, OSError) as error:
             damaged.append(str(error))
             continue
         if damaged:
@@ -150,7 +156,7 @@ def load(path: str | os.PathLike[str]) -> Saved:
             )
         return saved
     if damaged:
-        raise checkpoint.CheckpointError(f"no good checkpoint in {path}: {'; '.join(damaged)}")
+        raise checkpoint.DamagedError(f"no good checkpoint in {path}: {'; '.join(damaged)}")
     raise FileNotFoundError(f"there is no checkpoint in {path}")
 
 
@@ -161,7 +167,8 @@ def begin(
 ) -> tuple[Checkpoints | None, Saved | None]:
     """Return where a training is saved, and what it resumes from, after all checks of the two.
 
-    `context` describes the training; what is resumed must have the same.
+    `context` describes the training and becomes a part of each checkpoint; what is resumed must
+    have the same network and options.
     """
     if checkpoint is None or isinstance(checkpoint, Checkpoints):
         checkpoints = checkpoint
@@ -172,8 +179,10 @@ def begin(
         if checkpoints is None:
             raise ValueError("resume=True needs checkpoint=, the folder to go on with")
         source = checkpoints.folder if checkpoints.files() else None
-    elif resume is not False:
+    elif isinstance(resume, (str, os.PathLike)):
         source = Path(resume)
+    elif resume is not False:
+        raise TypeError(f"resume must be True, False or a path, but is {resume!r}")
     saved = None
     if source is not None:
         saved = load(source)
@@ -186,9 +195,9 @@ def begin(
 
 
 def _check_context(settings: dict[str, Any], context: dict[str, Any]) -> None:
-    for part, options in context.items():
+    for part in ("network", "options"):
         then = settings.get(part, {})
-        for name, value in options.items():
+        for name, value in context[part].items():
             if name not in then or then[name] != value:
                 raise ValueError(
                     f"{name} is {value!r} now, but the checkpoint is of a training with "
@@ -201,8 +210,9 @@ def _make_way(checkpoints: Checkpoints, source: Path | None, saved: Saved | None
 
     They would count among the last few, and good ones be removed in their place.
     """
+    checkpoints.forget()
     files = checkpoints.files()
-    if not files:
+    if not files and not (checkpoints.folder / BEST).exists():
         return
     if saved is None or source is None or not source.samefile(checkpoints.folder):
         raise FileExistsError(

@@ -18,22 +18,25 @@ class Clip(NamedTuple):
     global_clipnorm: float | None
 
     @classmethod
-    def checked(cls, clipvalue: Any, global_clipnorm: Any) -> Clip:
-        """Return the limits, or say what is wrong with them."""
+    def checked(cls, clipvalue: Any, global_clipnorm: Any, dtype: np.dtype[Any]) -> Clip:
+        """Return the limits, or say what is wrong with them in this dtype."""
         if clipvalue is not None and global_clipnorm is not None:
             raise ValueError("clipvalue and global_clipnorm exclude each other; give one of them")
         limits: list[float | None] = []
         for name, given in (("clipvalue", clipvalue), ("global_clipnorm", global_clipnorm)):
             limit = None if given is None else arrays.check_number(name, given)
-            if limit is not None and not 0 < limit < math.inf:
-                raise ValueError(f"{name} must be positive and finite, but is {given}")
+            with np.errstate(over="ignore", under="ignore"):
+                rounded = 1.0 if limit is None else float(dtype.type(limit))
+            if not 0 < rounded < math.inf:
+                raise ValueError(f"{name} must be positive and finite (as {dtype}), but is {given}")
             limits.append(limit)
         return cls(*limits)
 
     def apply(self, grad: NDArray[Any]) -> None:
-        """Clip a gradient, in place; what is not finite stays so."""
+        """Clip a gradient, in place; one that is not finite is left for the step to refuse."""
         if self.clipvalue is not None:
-            np.clip(grad, -self.clipvalue, self.clipvalue, out=grad)
+            if np.isfinite(grad).all():
+                np.clip(grad, -self.clipvalue, self.clipvalue, out=grad)
         elif self.global_clipnorm is not None:
             norm = euclidean_norm(grad)
             if self.global_clipnorm < norm < math.inf:
@@ -42,5 +45,6 @@ class Clip(NamedTuple):
 
 def euclidean_norm(grad: NDArray[Any]) -> float:
     """Return the norm of a flat array, also where the sum of squares overflows in its dtype."""
-    square = float(np.dot(grad, grad))
+    with np.errstate(over="ignore"):
+        square = float(np.dot(grad, grad))
     return math.sqrt(square) if square < math.inf else float(np.linalg.norm(grad.astype(float)))

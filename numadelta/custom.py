@@ -7,8 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache, partial
+from numbers import Real
+from types import FunctionType
 from typing import Any, NamedTuple
 
+import numpy as np
 from numba import njit
 from numba.core.dispatcher import Dispatcher
 
@@ -22,16 +25,43 @@ class Activation(NamedTuple):
     backward: Callable[..., None]
 
 
-def check_pair(name: str, pair: Any) -> tuple[Any, Any]:
-    """Return a pair of compiled functions, or say what is wrong."""
-    if not isinstance(pair, (tuple, list)) or len(pair) != 2 or not all(map(callable, pair)):
+def check_pair(name: str, pair: Any, arguments: int, dtype: np.dtype[Any]) -> tuple[Any, Any]:
+    """Return a pair of compiled functions of so many arguments, or say what is wrong."""
+    if not isinstance(pair, (tuple, list)) or len(pair) != 2:
         raise TypeError(
             f"{name} must be a name or a pair of functions (rule, derivative), but is {pair!r}"
         )
-    rule, derivative = (
-        function if isinstance(function, Dispatcher) else njit(function) for function in pair
-    )
+    for function in pair:
+        if not isinstance(function, (Dispatcher, FunctionType)):
+            raise TypeError(
+                f"{name} must be a name or a pair of functions (rule, derivative) written in "
+                f"Python, but holds {function!r}; a lambda around it is one"
+            )
+    rule, derivative = (_compiled(function) for function in pair)
+    for function in (rule, derivative):
+        _try(name, function, arguments, dtype)
     return rule, derivative
+
+
+@lru_cache
+def _compiled(function: Any) -> Any:
+    return function if isinstance(function, Dispatcher) else njit(function)
+
+
+def _try(name: str, function: Any, arguments: int, dtype: np.dtype[Any]) -> None:
+    """Call a function once, so that Numba's complaints come now and name the argument."""
+    title = f"{name}: the function {function.__name__}"
+    numbers = [dtype.type(0.3), dtype.type(0.7)][:arguments]
+    try:
+        result = function(*numbers)
+    except Exception as error:
+        lines = [line for line in str(error).splitlines() if line and "nopython" not in line]
+        raise TypeError(
+            f"{title} cannot be called with {arguments} numbers of dtype {dtype}: "
+            f"{lines[0] if lines else repr(error)}"
+        ) from error
+    if not isinstance(result, Real):
+        raise TypeError(f"{title} must return a number, but returns {result!r}")
 
 
 # Numba's disk cache does not know which functions a loop was made for.

@@ -13,7 +13,7 @@ from numadelta import arrays
 def check_samples(X: Any, features: int, dtype: np.dtype[Any]) -> Any:
     """Return a C-contiguous matrix of finite numbers, one sample a row, or a CSR array of them."""
     sparse = hasattr(X, "tocsr")
-    given = X.tocsr() if sparse else _array(X, "X")
+    given = X if sparse else _array(X, "X")
     if given.dtype.kind not in "fiu" or given.dtype in (np.float16, np.longdouble):
         raise TypeError(f"X has dtype {given.dtype}, but float32, float64 or integers are needed")
     if given.ndim != 2:
@@ -30,11 +30,24 @@ def check_samples(X: Any, features: int, dtype: np.dtype[Any]) -> Any:
 
 def _sparse(given: Any, dtype: np.dtype[Any]) -> Any:
     """Return a CSR array whose indices are checked, for compiled loops will trust them."""
-    from scipy.sparse import csr_array
+    from scipy import sparse
 
+    try:
+        # SciPy's conversions trust them, too.  New arrays around the same data are checked.
+        if given.format in ("csr", "csc", "bsr"):
+            kind = getattr(sparse, f"{given.format}_array")
+            given = kind((given.data, given.indices, given.indptr), shape=given.shape)
+            given.check_format(full_check=True)
+        elif given.format == "coo":
+            given = sparse.coo_array((given.data, given.coords), shape=given.shape)
+    except ValueError as error:
+        raise ValueError(f"X is a malformed sparse matrix: {error}") from error
+    given = given.tocsr()
     _finite(given.data, dtype, "X.data")
-    csr = csr_array(given, dtype=dtype)
-    csr.check_format(full_check=True)
+    csr = sparse.csr_array(given, dtype=dtype)
+    if not csr.has_canonical_format:
+        csr = csr.copy()
+        csr.sum_duplicates()
     return csr
 
 

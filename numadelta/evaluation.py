@@ -64,6 +64,6 @@ def _r2_score(y: NDArray[Any], outputs: NDArray[Any], sample_weight: NDArray[Any
     residual = np.sum(weights * (y - outputs) ** 2, axis=0)
     total = np.sum(weights * (y - mean) ** 2, axis=0)
     # Asked of the range, too: the mean of a constant is rounded, and `total` may exceed zero.
-    varies = (np.ptp(y, axis=0) > 0) & (total > 0)
+    varies = (np.ptp(y[np.broadcast_to(weights[:, 0] > 0, len(y))], axis=0) > 0) & (total > 0)
     scores = np.where(varies, 1 - residual / np.where(varies, total, 1), residual == 0)
     return float(scores.mean())

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import io
 import os
-import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -92,7 +92,8 @@ def from_layers(
                 "them over"
             )
     dtype = pairs[0][0].dtype
-    options.setdefault("dtype", dtype if dtype == np.float64 else np.float32)
+    wide = dtype.kind == "f" and dtype.itemsize == 8  # in any byte order
+    options.setdefault("dtype", np.float64 if wide else np.float32)
     net = MLP(sizes, **options)
     net.theta = np.concatenate([part.reshape(-1) for pair in pairs for part in pair])
     return net
@@ -147,10 +148,11 @@ def from_npz(path: str | os.PathLike[str], *, transposed: bool = False, **option
     OSError
         If it cannot be read.
     """
+    content = Path(path).read_bytes()
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with np.load(io.BytesIO(content), allow_pickle=False) as file:
             found = dict(file)
-    except (ValueError, zipfile.BadZipFile, TypeError, EOFError) as error:
+    except Exception as error:  # garbage makes the readers of zip and npy raise anything
         raise ValueError(f"{path} is no .npz file of plain arrays: {error}") from error
     count = len(found) // 2
     names = [(f"W{k}", f"b{k}") for k in range(count)]

@@ -140,15 +140,15 @@ class MLP:
                 f"layer_sizes must hold at least two positive numbers, but is {layer_sizes!r}"
             )
         self.layer_sizes = sizes
-        self.activation = _name_or_pair("activation", activation, list(layers.ACTIVATIONS))
-        self.loss = _name_or_pair("loss", loss, list(layers.LOSSES))
+        self.dtype = np.dtype(dtype)
+        if self.dtype not in arrays.DTYPES:
+            raise TypeError(f"dtype must be float32 or float64, but is {self.dtype}")
+        self.activation = self._name_or_pair("activation", activation, list(layers.ACTIVATIONS), 1)
+        self.loss = self._name_or_pair("loss", loss, list(layers.LOSSES), 2)
         if self.loss == "cross_entropy" and sizes[-1] < 2:
             raise ValueError(
                 "cross_entropy needs at least two outputs; binary_cross_entropy works with one"
             )
-        self.dtype = np.dtype(dtype)
-        if self.dtype not in arrays.DTYPES:
-            raise TypeError(f"dtype must be float32 or float64, but is {self.dtype}")
         self.weight_decay = arrays.check_hyperparameter("weight_decay", weight_decay, self.dtype)
         self.dropout = _check_rate("dropout", dropout)
         self.input_dropout = _check_rate("input_dropout", input_dropout)
@@ -159,6 +159,11 @@ class MLP:
         self._rng = np.random.default_rng(self.seed)
         self._theta = np.zeros(parameter_count(sizes), self.dtype)
         self._initialize()
+
+    def _name_or_pair(self, name: str, value: Any, names: Sequence[str], arguments: int) -> Any:
+        if isinstance(value, str):
+            return arrays.check_choice(name, value, names)
+        return custom.check_pair(name, value, arguments, self.dtype)
 
     def _initialize(self) -> None:
         he = self.initialization == "he" or (
@@ -373,7 +378,7 @@ class MLP:
         shuffle, schedule = arrays.check_flag("shuffle", shuffle), self._schedule(lr)
         rho = arrays.check_hyperparameter("rho", rho, self.dtype)
         eps = arrays.check_hyperparameter("eps", eps, self.dtype)
-        clip = Clip.checked(clipvalue, global_clipnorm)
+        clip = Clip.checked(clipvalue, global_clipnorm, self.dtype)
         validate = self._validation(validation_data)
         hooks = Hooks(callbacks or (), self)
         if batch_size > rows:
@@ -407,7 +412,8 @@ class MLP:
             validate=validate,
             checkpoints=saver,
         )
-        with termination_interrupts():
+        # An overflow ends in a loss that is not finite, which is an error with epoch and batch.
+        with termination_interrupts(), np.errstate(over="ignore", invalid="ignore"):
             run.run(epochs, verbose, saved)
         # Only now: a warning that is turned into an error must not cut a run in two.
         for text in run.complaints():
@@ -546,6 +552,8 @@ class MLP:
             If the file cannot be written.
         """
         arrays.check_finite("theta", self._theta)
+        if not isinstance(self.notes, dict):
+            raise TypeError(f"notes must be a dict, but is {self.notes!r}")
         content = {"network": self._settings(), "notes": self.notes}
         checkpoint.write(path, FILE_FORMAT, FILE_VERSION, content, theta=self._theta)
 
@@ -598,11 +606,17 @@ class MLP:
         OSError
             If the file cannot be read.
         """
-        kinds = {FILE_FORMAT: FILE_VERSION, checkpoints.KIND: checkpoints.VERSION}
-        content, saved = checkpoint.read(path, kinds)
-        # Files of version 1 hold nothing but the settings.
-        settings = content.get("network", content)
         pairs = {"activation": activation, "loss": loss}
+        given = {name: pair for name, pair in pairs.items() if pair is not None}
+        for name, functions in given.items():
+            custom.check_pair(name, functions, 1 + (name == "loss"), np.dtype(np.float64))
+        kinds = {FILE_FORMAT: FILE_VERSION, checkpoints.KIND: checkpoints.VERSION}
+        version, content, saved = checkpoint.read(path, kinds)
+        settings, notes = content.get("network", content), content.get("notes", {})
+        if not isinstance(settings, dict) or not isinstance(notes, dict):
+            raise checkpoint.CheckpointError(f"{path} is corrupt: network and notes must be dicts")
+        if "network" not in content and version == 1:
+            settings = LATER_SETTINGS | settings
         for name, pair in pairs.items():
             if name in settings and (settings[name] is None) != (pair is not None):
                 known = "functions that no file can hold" if pair is None else settings[name]
@@ -613,16 +627,15 @@ class MLP:
             theta = saved["theta"]
             if theta.shape != (count,):
                 raise ValueError(f"theta has shape {theta.shape}, but the layers need ({count},)")
-            given = {name: pair for name, pair in pairs.items() if pair is not None}
-            net = cls(**LATER_SETTINGS | settings | given)
-            if missing := sorted(net._settings().keys() - (LATER_SETTINGS | settings).keys()):
+            net = cls(**settings | given)
+            if missing := sorted(net._settings().keys() - settings.keys()):
                 raise ValueError(f"the settings lack {', '.join(missing)}")
             arrays.check_like("theta", theta, net.theta)
             arrays.check_finite("theta", theta)
         except (ValueError, TypeError, KeyError) as error:
             raise checkpoint.CheckpointError(f"{path} is corrupt: {error}") from error
         net.theta[:] = theta
-        net.notes = dict(content.get("notes", {}))
+        net.notes = notes
         return net
 
     def __getstate__(self) -> dict[str, Any]:
@@ -644,12 +657,6 @@ class MLP:
             f"MLP({self.layer_sizes}, activation={self.activation!r}, loss={self.loss!r}, "
             f"dtype={self.dtype.name}, parameters={self._theta.size})"
         )
-
-
-def _name_or_pair(name: str, value: Any, names: Sequence[str]) -> Any:
-    if isinstance(value, str):
-        return arrays.check_choice(name, value, names)
-    return custom.check_pair(name, value)
 
 
 def _check_rate(name: str, value: float) -> float:

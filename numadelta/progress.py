@@ -5,7 +5,11 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-SHOWN = ("loss", "score", "val_loss", "val_score", "seconds")
+LINE = ("loss", "score", "val_loss", "val_score", "seconds")
+# A terminal is 80 wide.
+BAR = ("loss", "val_loss", "val_score")
+BAR_WITHOUT_VALIDATION = ("loss", "score")
+FORMAT = "{desc}{percentage:4.0f}%|{bar}| {elapsed}<{remaining}{postfix}"
 
 
 def make(verbose: int, epochs: int, batches: int, done: int = 0) -> Silent:
@@ -19,7 +23,8 @@ def make(verbose: int, epochs: int, batches: int, done: int = 0) -> Silent:
         except ImportError:
             pass
         else:
-            return _Bar(tqdm(total=epochs * batches, initial=done, unit="batch"), epochs)
+            bar = tqdm(total=epochs * batches, initial=done, unit="batch", bar_format=FORMAT)
+            return _Bar(bar, epochs)
     return _Lines(epochs)
 
 
@@ -46,7 +51,7 @@ class _Lines(Silent):
         self.epochs = epochs
 
     def end_epoch(self, epoch: int, logs: dict[str, Any]) -> None:
-        print(f"epoch {epoch + 1}/{self.epochs}  {_summary(logs)}", flush=True)
+        print(f"epoch {epoch + 1}/{self.epochs}  {_summary(logs, LINE)}", flush=True)
 
     def note(self, text: str) -> None:
         print(text, flush=True)
@@ -62,7 +67,8 @@ class _Bar(Silent):
 
     def end_epoch(self, epoch: int, logs: dict[str, Any]) -> None:
         self.bar.set_description(f"epoch {epoch + 1}/{self.epochs}", refresh=False)
-        self.bar.set_postfix_str(_summary(logs))
+        names = BAR if "val_loss" in logs else BAR_WITHOUT_VALIDATION
+        self.bar.set_postfix_str(_summary(logs, names))
 
     def note(self, text: str) -> None:
         self.bar.write(text)
@@ -71,5 +77,5 @@ class _Bar(Silent):
         self.bar.close()
 
 
-def _summary(logs: dict[str, Any]) -> str:
-    return "  ".join(f"{name} {logs[name]:.4g}" for name in SHOWN if name in logs)
+def _summary(logs: dict[str, Any], names: tuple[str, ...]) -> str:
+    return "  ".join(f"{name} {logs[name]:.4g}" for name in names if name in logs)

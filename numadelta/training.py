@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from numadelta import arrays, progress
 from numadelta.backprop import layer_views
 from numadelta.callbacks import Hooks
+from numadelta.checkpoint import CheckpointError
 from numadelta.checkpoints import Checkpoints, Saved
 from numadelta.clipping import Clip, euclidean_norm
 from numadelta.history import History
@@ -28,12 +29,17 @@ QUANTILES = (0.05, 0.5, 0.95)
 
 
 class Mark(NamedTuple):
-    """The beginning of an epoch, where its order and its dropout are drawn, again if need be."""
+    """The beginning of an epoch, where its order and its dropout are drawn, again if need be.
+
+    `callbacks` are the callbacks' states at the end of its batches: what they do in the hooks that
+    follow is done again if these are interrupted.
+    """
 
     epoch: int
     steps: int
     rng: Any
-    callbacks: list[dict[str, Any] | None]
+    stopped: bool = False
+    callbacks: list[dict[str, Any] | None] | None = None
 
 
 class Totals(NamedTuple):
@@ -68,13 +74,12 @@ class Training:
         self.shuffle, self.lr, self.clip, self.validate = shuffle, lr, clip, validate
         self.checkpoints = checkpoints
         self.history = History()
-        self.stopped = False
         self.unsaved: list[str] = []
-        self._begin_epoch(0)
+        self._begin_epoch(0, False)
 
-    def _begin_epoch(self, epoch: int) -> None:
+    def _begin_epoch(self, epoch: int, stopped: bool) -> None:
         steps, now = self.optimizer.steps, time.perf_counter()
-        mark = Mark(epoch, steps, self.rng.bit_generator.state, self.hooks.state())
+        mark = Mark(epoch, steps, self.rng.bit_generator.state, stopped)
         # Three stores and no call between them, where a signal could interrupt.
         self._mark, self._ledger, self._started = mark, (steps, Totals(), Totals()), now
 
@@ -98,10 +103,9 @@ class Training:
         """Train until so many epochs are done, a callback stops it or a signal interrupts it."""
         shown, begun = progress.Silent(), False
         try:
-            self.stopped = self.hooks.call("on_train_begin", {})
-            self._begin_epoch(0)
+            self._begin_epoch(0, self.hooks.call("on_train_begin", {}))
             if saved is not None:
-                self._restore(*saved)
+                self._restore(saved)
             begun = True
             if self.checkpoints is not None:
                 # Not `_save`: where nothing can be written, the training shall not begin.
@@ -109,7 +113,7 @@ class Training:
                 self._save_if_best(shown)
             done = self.epoch * self.batches.count + self.batch
             shown = progress.make(verbose, epochs, self.batches.count, done)
-            while self.epoch < epochs and not self.stopped:
+            while self.epoch < epochs and not self._mark.stopped:
                 self._run_epoch(shown)
         except KeyboardInterrupt as error:
             self.history.interrupted = "SIGTERM" if isinstance(error, Terminated) else "SIGINT"
@@ -129,7 +133,7 @@ class Training:
         self.optimizer.lr = self.lr(epoch)
         order, keys = self.batches.draw(self.rng, self.shuffle)
         if self.batch == 0 and self.hooks.call("on_epoch_begin", epoch, {}):
-            self.stopped = True
+            self._mark = self._mark._replace(stopped=True)
             return
         batch_hooks = self.hooks.methods["on_train_batch_end"]
         for batch in range(self.batch, count):
@@ -140,9 +144,10 @@ class Training:
                     None if keys is None else keys[batch],
                 )
             except ValueError as error:
+                self.hooks.call("on_train_end", self._last_logs())  # best weights come back
                 raise ValueError(f"epoch {epoch + 1}, batch {batch + 1}: {error}") from error
             if batch_hooks and self.hooks.call("on_train_batch_end", batch, {"loss": loss}):
-                self.stopped = True
+                self._mark = self._mark._replace(stopped=True)
                 return
             shown.advance()
             if self.checkpoints is not None and batch + 1 < count and self.checkpoints.is_due():
@@ -161,14 +166,14 @@ class Training:
         if batch % NORM_EVERY == 0:
             norm += euclidean_norm(grad)
         self.clip.apply(grad)
-        after = Totals(totals.loss + loss * len(rows), totals.hits + hits, norm)
+        after = Totals(totals.loss + float(loss) * len(rows), totals.hits + float(hits), norm)
         self._ledger = self.optimizer.steps, totals, after
         self.optimizer.step(grad)
         return loss
 
     def _end_epoch(self, epoch: int, shown: progress.Silent) -> None:
-        # The callbacks' states of now: the hook runs again if it is interrupted.
-        self._mark = self._mark._replace(callbacks=self.hooks.state())
+        if self.checkpoints is not None:
+            self._mark = self._mark._replace(callbacks=self.hooks.state())
         logs: dict[str, Any] = {"loss": float(self.totals.loss / self.batches.rows)}
         if self.batches.network.counts_hits:
             logs["score"] = float(self.totals.hits / self.batches.rows)
@@ -178,11 +183,10 @@ class Training:
         logs["effective_lr"] = self._effective_rates()
         logs["lr"] = float(self.optimizer.lr)  # type: ignore[arg-type]
         logs["seconds"] = time.perf_counter() - self._started
-        shown.end_epoch(epoch, logs)
-        if self.hooks.call("on_epoch_end", epoch, logs):
-            self.stopped = True
+        stopped = self.hooks.call("on_epoch_end", epoch, logs)
+        shown.end_epoch(epoch, logs)  # with what callbacks have changed
         self.history.append(logs)
-        self._begin_epoch(epoch + 1)
+        self._begin_epoch(epoch + 1, stopped)
 
     def _effective_rates(self) -> list[list[float]]:
         rates = layer_views(self.optimizer.effective_lr(), self.batches.network.sizes)
@@ -196,7 +200,8 @@ class Training:
 
     def _save_if_best(self, shown: progress.Silent) -> None:
         losses = self.history.history.get("val_loss" if self.validate else "loss", [])
-        if self.batch == 0 and losses and losses[-1] < min(losses[:-1], default=math.inf):
+        earlier = [loss for loss in losses[:-1] if not math.isnan(loss)]
+        if self.batch == 0 and losses and losses[-1] < min(earlier, default=math.inf):
             self._save(shown, best=True)
 
     def _save(self, shown: progress.Silent, best: bool = False) -> None:
@@ -212,9 +217,11 @@ class Training:
         """Return what the user should be warned of, after `run`."""
         texts = []
         if self.history.interrupted:
+            place = f"in epoch {self.epoch + 1} after batch {self.batch}"
+            if not self.batch:
+                place = f"after epoch {self.epoch}" if self.epoch else "before the first step"
             texts.append(
-                f"interrupted by {self.history.interrupted} in epoch {self.epoch + 1} after batch "
-                f"{self.batch}; the parameters are those after the last whole step"
+                f"interrupted by {self.history.interrupted} {place}; the network can be used"
             )
         elif self.history.epoch and self.history["loss"][-1] > 0:
             if self.batches.gradients_vanish():
@@ -230,9 +237,7 @@ class Training:
 
     def state(self) -> Saved:
         """Return what a training needs to go on from here, beside its options."""
-        # At the end of an epoch callbacks are between two states.
-        whole = self.batch == self.batches.count
-        states = self._mark.callbacks if whole else self.hooks.state()
+        states = self.hooks.state() if self._mark.callbacks is None else self._mark.callbacks
         members = {"theta": self.optimizer.params, **self._averages()}
         callbacks: list[dict[str, Any] | None] = []
         for number, state in enumerate(states):
@@ -251,43 +256,58 @@ class Training:
             "steps": self.optimizer.steps,
             "rng": self._mark.rng,
             "history": history,
-            "stopped": self.stopped,
+            "stopped": self._mark.stopped,
+            "lr": float(self.optimizer.lr),  # type: ignore[arg-type]
             "callbacks": callbacks,
+            "names of callbacks": self.hooks.names(),
         }
         return settings, members
 
     def _averages(self) -> dict[str, Any]:
         return {"square_avg": self.optimizer.square_avg, "acc_delta": self.optimizer.acc_delta}
 
-    def _restore(self, settings: dict[str, Any], members: dict[str, NDArray[Any]]) -> None:
+    def _restore(self, saved: Saved) -> None:
         """Go back to where `state` was taken; nothing is changed if that is impossible."""
+        try:
+            self._try_restore(*saved)
+        except (KeyError, TypeError, AttributeError, IndexError) as error:
+            raise CheckpointError(f"the checkpoint holds something else: {error!r}") from error
+
+    def _try_restore(self, settings: dict[str, Any], members: dict[str, NDArray[Any]]) -> None:
+        names = settings["names of callbacks"]
+        if names != self.hooks.names():
+            raise ValueError(
+                f"callbacks holds {self.hooks.names()} now, but the checkpoint is of a training "
+                f"with {names} (those with a state have a name)"
+            )
         states = [
             None if state is None else {**state, **_with_prefix(members, f"callback{number}.")}
             for number, state in enumerate(settings["callbacks"])
         ]
-        if len(states) != len(self.hooks.callbacks):
-            raise ValueError(
-                f"the checkpoint is of a training with {len(states)} callbacks, but callbacks "
-                f"holds {len(self.hooks.callbacks)}"
-            )
-        batch, epoch, steps = settings["batch"], settings["epoch"], settings["steps"]
-        if not 0 <= batch <= self.batches.count:
+        if len(states) != len(names):
+            raise ValueError(f"callbacks has {len(states)} entries, but {len(names)} are named")
+        batch, epoch, steps = (
+            arrays.check_count(name, settings[name]) for name in ("batch", "epoch", "steps")
+        )
+        if batch > self.batches.count:
             raise ValueError(f"batch is {batch}, but an epoch has {self.batches.count}")
         arrays.check_like("theta", members["theta"], self.optimizer.params)
         arrays.check_finite("theta", members["theta"])
-        totals, history = Totals(*settings["totals"]), History.of(settings["history"], epoch)
-        averages = {name: members[name] for name in self._averages()}
+        totals = Totals._make(map(float, settings["totals"]))
+        history = History.of(settings["history"], epoch)
+        stopped, started = bool(settings["stopped"]), time.perf_counter() - settings["seconds"]
         type(self.rng.bit_generator)().state = settings["rng"]  # raises if it is none
-        self.optimizer.load_state_dict(self.optimizer.state_dict() | averages | {"steps": steps})
-        self.optimizer.params[:] = members["theta"]
+        own = {name: members[name] for name in self._averages()}
+        state = self.optimizer.state_dict() | own | {"steps": steps, "lr": settings["lr"]}
         self.hooks.load_state(states)
+        self.optimizer.load_state_dict(state)
+        self.optimizer.params[:] = members["theta"]
         self.rng.bit_generator.state = settings["rng"]
-        self.history, self.stopped = history, settings["stopped"]
-        self._mark = Mark(epoch, steps - batch, settings["rng"], self.hooks.state())
-        self._ledger = steps, totals, totals
-        self._started = time.perf_counter() - settings["seconds"]
+        self.history = history
+        self._mark = Mark(epoch, steps - batch, settings["rng"], stopped)
+        self._ledger, self._started = (steps, totals, totals), started
 
 
 def _with_prefix(members: dict[str, Any], prefix: str) -> dict[str, Any]:
     names = (name for name in members if name.startswith(prefix))
-    return {name.removeprefix(prefix): members[name] for name in names}
+    return {name.removeprefix(prefix): np.array(members[name]) for name in names}

@@ -48,13 +48,19 @@ def split(theta, sizes):
     return weights, biases
 
 
-def forward(theta, sizes, sample, activation):
-    """Return the sums of each layer, and what enters each layer and leaves the last."""
+def forward(theta, sizes, sample, activation, factors=None):
+    """Return the sums of each layer, and what enters each layer and leaves the last.
+
+    `activation` is a name or a pair (rule, derivative); `factors` multiply what enters each layer.
+    """
+    rule, _ = ACTIVATIONS.get(activation, activation)
     weights, biases = split(theta, sizes)
     sums, layers = [], [np.asarray(sample, np.float64)]
-    for weight, bias in zip(weights, biases, strict=True):
-        sums.append(layers[-1] @ weight + bias)
-        layers.append(ACTIVATIONS[activation][0](sums[-1]))
+    for k, (weight, bias) in enumerate(zip(weights, biases, strict=True)):
+        if factors is not None:
+            layers[k] = layers[k] * factors[k]
+        sums.append(layers[k] @ weight + bias)
+        layers.append(rule(sums[k]))
     return sums, layers
 
 
@@ -63,21 +69,32 @@ def outputs(theta, sizes, X, activation):
     return np.array([forward(theta, sizes, sample, activation)[0][-1] for sample in X])
 
 
-def loss_and_grad(theta, sizes, X, y, activation, loss, weight_decay=0.0):
-    """Return the mean loss with penalty and its flat gradient."""
+def loss_and_grad(
+    theta, sizes, X, y, activation, loss, weight_decay=0.0, sample_weight=None, factors=None
+):
+    """Return the mean loss with penalty and its flat gradient.
+
+    `loss` is a name or a function, as in LOSSES.  Of `factors` there is a matrix a layer, a row a
+    sample: those of dropout.
+    """
+    _, derivative = ACTIVATIONS.get(activation, activation)
     weights, _ = split(theta, sizes)
     total = sum(weight_decay / 2 * np.sum(weight**2) for weight in weights)
     parts = [weight_decay * weight for weight in weights]
     bias_parts = [np.zeros(n_out) for n_out in sizes[1:]]
-    for sample, target in zip(X, y, strict=True):
-        sums, layers = forward(theta, sizes, sample, activation)
-        value, delta = LOSSES[loss](sums[-1], target)
-        total += value / len(X)
+    shares = np.ones(len(X)) if sample_weight is None else np.asarray(sample_weight, np.float64)
+    for i, share in enumerate(shares / shares.sum()):
+        own = None if factors is None else [factor[i] for factor in factors]
+        sums, layers = forward(theta, sizes, X[i], activation, own)
+        value, delta = LOSSES.get(loss, loss)(sums[-1], y[i])
+        total += share * value
+        delta = share * delta
         for k in reversed(range(len(weights))):
-            parts[k] = parts[k] + np.outer(layers[k], delta) / len(X)
-            bias_parts[k] = bias_parts[k] + delta / len(X)
+            parts[k] = parts[k] + np.outer(layers[k], delta)
+            bias_parts[k] = bias_parts[k] + delta
             if k:
-                delta = weights[k] @ delta * ACTIVATIONS[activation][1](sums[k - 1])
+                delta = weights[k] @ delta * (1 if own is None else own[k])
+                delta = delta * derivative(sums[k - 1])
     pairs = zip(parts, bias_parts, strict=True)
     return total, np.concatenate([part.ravel() for pair in pairs for part in pair])
 

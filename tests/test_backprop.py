@@ -208,7 +208,7 @@ def test_every_buffer_keeps_the_dtype_and_none_is_replaced(activation, loss, dty
     net, X, y = net_and_data(loss, (4, 5, 6, 3), dtype=dtype, activation=activation)
     X = X.astype(dtype)
     y = y if loss == "cross_entropy" else y.astype(dtype)
-    workspace = Workspace(net._network(), len(X), net.dtype)
+    workspace = Workspace(net._network(), len(X), net.dtype, training=True)
     buffers = [*workspace.outputs, *workspace.deltas, workspace.bias_grad]
     grad = np.empty_like(net.theta)
     workspace.loss_and_grad(

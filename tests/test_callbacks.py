@@ -139,6 +139,37 @@ def test_stop_iteration_ends_the_training_and_keeps_whole_epochs(act_on, epochs,
     assert recorder.calls[-1][0] == "train end"
 
 
+@pytest.mark.parametrize(
+    "act_on", [("train begin",), ("epoch begin", 1), ("batch end", 1), ("epoch end", 0)]
+)
+def test_stop_iteration_does_not_hide_a_hook_from_the_other_callbacks(act_on):
+    net, X, y = net_and_data()
+    recorders = [Recorder(), Recorder(act_on, raises(StopIteration)), Recorder()]
+    fit(net, X, y, callbacks=recorders)
+    first, stopper, last = (recorder.calls for recorder in recorders)
+    assert first == stopper == last
+    assert stopper[-2][: len(act_on)] == act_on
+
+
+def test_the_model_is_set_once_before_the_training_begins():
+    net, X, y = net_and_data()
+
+    class Modelled(Recorder):
+        def set_model(self, model):
+            self.note("model", model)
+
+    callbacks = [Modelled(), Recorder()]
+    fit(net, X, y, callbacks=callbacks)
+    assert callbacks[0].calls[0] == ("model", net)
+    assert callbacks[0].calls[1:] == callbacks[1].calls
+
+
+def test_an_object_that_only_takes_the_model_is_no_callback():
+    only_model = types.SimpleNamespace(set_model=lambda model: None)
+    with pytest.raises(TypeError, match="none of the methods on_train_begin"):
+        fit(*net_and_data(), callbacks=[only_model])
+
+
 @pytest.mark.parametrize("hook", ["train begin", "epoch begin", "batch end", "epoch end"])
 def test_an_exception_from_a_callback_passes_unchanged_and_leaves_a_usable_network(hook):
     net, X, y = net_and_data()
@@ -264,11 +295,29 @@ def test_verbose_1_prints_lines_without_tqdm(capsys, terminal):
 def test_the_bar_of_the_real_tqdm_is_complete(capsys, monkeypatch):
     pytest.importorskip("tqdm")
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
-    fit(*net_and_data(), verbose=1)
+    net, X, y = net_and_data()
+    fit(net, X, y, verbose=1, validation_data=(X, y))
     out, err = capsys.readouterr()
     assert out == ""
-    for part in ("epoch 2/2", "6/6", "loss "):
+    for part in ("epoch 2/2", "100%", "loss ", "val_loss ", "val_score "):
         assert part in err
+    # What is around the bar, which is ten wide if the width is not known, fits a terminal.
+    assert max(map(len, err.splitlines())) - 10 < 80
+    assert err.endswith("\n")
+
+
+@pytest.mark.parametrize(
+    ("validated", "names"),
+    [(False, ["loss", "score"]), (True, ["loss", "val_loss", "val_score"])],
+)
+def test_the_bar_shows_the_figures_that_matter_most(terminal, validated, names):
+    net, X, y = net_and_data()
+    bars = terminal()
+    history = fit(net, X, y, verbose=1, validation_data=(X, y) if validated else None)
+    for epoch, text in enumerate(bars[0].texts[1::2]):
+        assert text.split() == [
+            part for name in names for part in (name, f"{history[name][epoch]:.4g}")
+        ]
 
 
 @pytest.mark.parametrize("error", [StopIteration, KeyboardInterrupt, ZeroDivisionError])

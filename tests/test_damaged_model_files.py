@@ -13,7 +13,7 @@ import pytest
 
 import numadelta as nd
 from numadelta.checkpoint import CheckpointError
-from saved_network import SETTINGS, make_net
+from saved_network import GOLDEN_SETTINGS, SETTINGS, VERSION_1, make_net
 
 
 def npy(array):
@@ -30,15 +30,26 @@ def npy_that_declares(shape, descr="<f8", content=bytes(8)):
 
 
 def rewrite(
-    path, settings=(), drop=(), theta=None, members=(), compression=zipfile.ZIP_STORED, **header
+    path,
+    settings=(),
+    drop=(),
+    theta=None,
+    members=(),
+    compression=zipfile.ZIP_STORED,
+    parts=(),
+    **header,
 ):
     """Write a saved network anew with other settings, header entries, theta or raw members."""
     with np.load(path) as file:
         arrays, found = dict(file), json.loads(str(file["header"]))
     found |= header
-    found["settings"] |= settings
+    # The settings of the network: one level down from version 2 on.
+    network = found["settings"].get("network", found["settings"])
+    network |= settings
+    found["settings"] |= parts
     for name in drop:
-        found.pop(name, None), found["settings"].pop(name, None)
+        for level in (found, found["settings"], network):
+            level.pop(name, None)
     arrays["header"] = np.array(json.dumps(found))
     if theta is not None:
         arrays["theta"] = theta
@@ -55,12 +66,14 @@ def test_the_helper_that_damages_files_can_leave_them_whole(path):
 
 
 THETA = make_net().theta
+NEW_SETTINGS = ["dropout", "input_dropout"]
+OLD_SETTINGS = [name for name in SETTINGS if name not in NEW_SETTINGS]
 HUGE = 10**13
 
 DAMAGED = {
     "another kind": ({"kind": "numadelta.Adadelta"}, "holds numadelta.Adadelta, but numadelta.MLP"),
-    "a newer version": ({"version": 2}, "has version 2, but this library reads up to 1"),
-    "a newer version without theta": ({"version": 2, "drop": ["theta.npy"]}, "has version 2"),
+    "a newer version": ({"version": 3}, "has version 3, but this library reads up to 2"),
+    "a newer version without theta": ({"version": 3, "drop": ["theta.npy"]}, "has version 3"),
     "a version that is no number": ({"version": None}, "corrupt"),
     "no kind": ({"drop": ["kind"]}, "corrupt"),
     "no version": ({"drop": ["version"]}, "corrupt"),
@@ -69,8 +82,12 @@ DAMAGED = {
     "a header of numbers": ({"members": {"header.npy": npy(THETA)}}, "corrupt"),
     "a header that is no JSON": ({"members": {"header.npy": npy(np.array("{"))}}, "corrupt"),
     "a header that is a list": ({"members": {"header.npy": npy(np.array("[]"))}}, "corrupt"),
-    **{f"no {name}": ({"drop": [name]}, f"corrupt: .*{name}") for name in SETTINGS},
-    "an unknown setting": ({"settings": {"dropout": 0.5}}, "corrupt: .*dropout"),
+    **{f"no {name}": ({"drop": [name]}, f"corrupt: .*{name}") for name in OLD_SETTINGS},
+    "an unknown setting": ({"settings": {"momentum": 0.5}}, "corrupt: .*momentum"),
+    "no settings": ({"drop": ["settings"]}, "corrupt"),
+    "no network": ({"drop": ["network"]}, "corrupt"),
+    "a network that is a list": ({"parts": {"network": []}}, "corrupt"),
+    "a bad rate": ({"settings": {"dropout": 1.0}}, r"corrupt: dropout must be in \[0, 1\)"),
     "a bad setting": ({"settings": {"activation": "swish"}}, "corrupt: activation must be one of"),
     "sizes that are no list": ({"settings": {"layer_sizes": 5}}, "corrupt"),
     "sizes that are no numbers": ({"settings": {"layer_sizes": ["a", "b"]}}, "corrupt"),
@@ -120,6 +137,43 @@ def test_a_file_of_other_content_is_refused_by_name_and_without_a_large_allocati
         assert tracemalloc.get_traced_memory()[1] < 1_000_000
     finally:
         tracemalloc.stop()
+
+
+# What slips through: a raw TypeError or ValueError, or a network with other settings.
+DEFECTS = {
+    "a network that is a number": ({"parts": {"network": 5}}, "corrupt"),
+    "a network of nothing": ({"parts": {"network": None}}, "corrupt"),
+    "notes that are a number": ({"parts": {"notes": 5}}, "corrupt"),
+    "notes that are a list": ({"parts": {"notes": ["a"]}}, "corrupt"),
+    **{f"no {name}": ({"drop": [name]}, f"corrupt: .*{name}") for name in NEW_SETTINGS},
+}
+
+
+@pytest.mark.parametrize(("damage", "message"), DEFECTS.values(), ids=DEFECTS)
+def test_parts_of_version_2_that_are_missing_or_of_another_kind_are_refused(path, damage, message):
+    rewrite(path, **damage)
+    with pytest.raises(CheckpointError, match=rf"net\.npz.* {message}"):
+        nd.MLP.load(path)
+
+
+# Of version 1 the settings are at the top level.
+DAMAGED_1 = {
+    **{f"no {name}": ({"drop": [name]}, f"corrupt: .*{name}") for name in GOLDEN_SETTINGS},
+    # The default does not go with a single output.
+    "no loss": ({"drop": ["loss"]}, "corrupt: .* at least two outputs"),
+    "an unknown setting": ({"settings": {"momentum": 0.5}}, "corrupt: .*momentum"),
+    "a bad setting": ({"settings": {"loss": "mse"}}, "corrupt: loss must be one of"),
+    "another kind": ({"kind": "numadelta.Adadelta"}, "holds numadelta.Adadelta, but numadelta.MLP"),
+    "theta too long": ({"theta": np.zeros(10, np.float32)}, r"theta has shape \(10,\), .*\(9,\)"),
+}
+
+
+@pytest.mark.parametrize(("damage", "message"), DAMAGED_1.values(), ids=DAMAGED_1)
+def test_a_damaged_file_of_version_1_is_refused_by_name(path, damage, message):
+    path.write_bytes(VERSION_1)
+    rewrite(path, **damage)
+    with pytest.raises(CheckpointError, match=rf"net\.npz.* {message}"):
+        nd.MLP.load(path)
 
 
 @pytest.mark.parametrize(

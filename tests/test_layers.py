@@ -216,7 +216,7 @@ def test_losses_equal_their_formulas(name, dtype):
     }[name]
     loss, hits, derivative = losses_of(name, summed(batch, bias), y)
     bias_grad = np.full(7, np.nan, dtype)
-    found = layers.LOSSES[name](batch, bias, y, bias_grad)
+    found = layers.LOSSES[name](batch, bias, y, np.ones(len(batch), dtype), bias_grad)
     eps = float(np.finfo(dtype).eps)
     assert found == pytest.approx((loss, hits), rel=20 * eps)
     np.testing.assert_allclose(batch, derivative, rtol=0, atol=4 * eps)
@@ -225,7 +225,7 @@ def test_losses_equal_their_formulas(name, dtype):
 
 def test_the_square_of_a_large_float32_error_does_not_overflow():
     batch, zeros = np.full((1, 2), 1e30, np.float32), np.zeros(2, np.float32)
-    loss, _ = layers.squared_error(batch, zeros, zeros[np.newaxis], zeros.copy())
+    loss, _ = layers.squared_error(batch, zeros, zeros[np.newaxis], np.ones(1), zeros.copy())
     assert loss == pytest.approx(1e60, rel=1e-6)
 
 
@@ -233,7 +233,9 @@ def test_the_square_of_a_large_float32_error_does_not_overflow():
 def test_nan_reaches_loss_and_derivative(name):
     batch, y = np.array([[0.0, np.nan]]), {"cross_entropy": np.array([0])}
     bias_grad = np.zeros(2)
-    loss, _ = layers.LOSSES[name](batch, np.zeros(2), y.get(name, np.zeros((1, 2))), bias_grad)
+    loss, _ = layers.LOSSES[name](
+        batch, np.zeros(2), y.get(name, np.zeros((1, 2))), np.ones(1), bias_grad
+    )
     assert np.isnan(loss)
     assert np.isnan(bias_grad[1])
 
@@ -243,14 +245,16 @@ def test_subnormal_derivatives_of_cross_entropy_are_flushed_to_zero(dtype):
     tiny = np.finfo(dtype).tiny
     batch = np.array([[0, np.log(tiny) - 2, np.log(tiny) + 2]], dtype)
     assert 0 < np.exp(batch[0, 1]) < tiny
-    layers.cross_entropy(batch, np.zeros(3, dtype), np.array([0]), np.zeros(3, dtype))
+    layers.cross_entropy(
+        batch, np.zeros(3, dtype), np.array([0]), np.ones(1, dtype), np.zeros(3, dtype)
+    )
     assert batch[0, 1] == 0
     assert batch[0, 2] > tiny
 
 
 def test_of_equal_largest_outputs_the_first_counts_as_the_answer():
     batch, bias = np.zeros((3, 3)), np.zeros(3)
-    _, hits = layers.cross_entropy(batch, bias, np.array([0, 1, 2]), np.zeros(3))
+    _, hits = layers.cross_entropy(batch, bias, np.array([0, 1, 2]), np.ones(3), np.zeros(3))
     assert hits == 1
 
 
@@ -269,5 +273,7 @@ def test_overflow_makes_no_warning_for_the_check_of_the_gradient_sees_it(dtype):
     batch = np.full((2, 2), np.finfo(dtype).max)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        loss, _ = layers.squared_error(batch, np.zeros(2, dtype), -batch, np.zeros(2, dtype))
+        loss, _ = layers.squared_error(
+            batch, np.zeros(2, dtype), -batch, np.ones(len(batch), dtype), np.zeros(2, dtype)
+        )
     assert loss == np.inf

@@ -200,7 +200,7 @@ def test_shapes_and_dtypes_of_predictions(loss, outputs, shape, dtype):
 
 def test_squared_error_knows_no_probabilities():
     net, X, _ = net_and_data("squared_error")
-    with pytest.raises(ValueError, match="squared_error predicts no probabilities; use predict"):
+    with pytest.raises(ValueError, match="only networks for classes predict prob.*; use predict"):
         net.predict_proba(X)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import stat
@@ -13,7 +14,7 @@ import pytest
 
 import numadelta as nd
 from mlp_reference import problem
-from saved_network import SETTINGS, make_net
+from saved_network import GOLDEN_SETTINGS, NOTES, SETTINGS, VERSION_1, VERSION_2, make_net
 
 # There and back
 
@@ -66,7 +67,60 @@ def test_the_file_is_plain_numpy_without_pickle(path):
     with np.load(path, allow_pickle=False) as file:
         np.testing.assert_array_equal(file["theta"], make_net().theta)
         header = json.loads(str(file["header"]))
-    assert header == {"kind": "numadelta.MLP", "version": 1, "settings": SETTINGS}
+    settings = {"network": SETTINGS, "notes": {}}
+    kind = {"kind": "numadelta.MLP", "version": 2, "arrays": ["theta"]}
+    assert header == {**kind, "settings": settings}
+
+
+def test_notes_come_back(tmp_path):
+    net = make_net()
+    net.notes = {**NOTES, "of": {"any": [1.5, None, True]}, "number": np.float32(0.5)}
+    net.save(tmp_path / "net.npz")
+    assert nd.MLP.load(tmp_path / "net.npz").notes == net.notes
+    assert make_net().notes == {}
+
+
+def test_a_loaded_network_has_notes_of_its_own(path):
+    nd.MLP.load(path).notes["mine"] = 1
+    assert nd.MLP.load(path).notes == {}
+
+
+@pytest.mark.parametrize("notes", [{"set": {1, 2}}, {"complex": 1j}, {(1, 2): 3}, None])
+def test_notes_that_json_does_not_know_are_refused_and_the_old_file_stays(path, notes):
+    net, before = make_net(), path.read_bytes()
+    net.notes = notes
+    with pytest.raises(TypeError):
+        net.save(path)
+    assert path.read_bytes() == before
+    assert list(path.parent.iterdir()) == [path]
+
+
+# Files of each version
+
+
+@pytest.mark.parametrize(
+    ("content", "dropout", "input_dropout", "notes"),
+    [(VERSION_1, 0.0, 0.0, {}), (VERSION_2, 0.5, 0.125, NOTES)],
+    ids=["1", "2"],
+)
+def test_files_of_every_version_load_for_ever(tmp_path, content, dropout, input_dropout, notes):
+    (tmp_path / "net.npz").write_bytes(content)
+    net = nd.MLP.load(tmp_path / "net.npz")
+    np.testing.assert_array_equal(net.theta, np.arange(9) / 8 - 0.5)
+    for name, value in GOLDEN_SETTINGS.items():
+        assert getattr(net, name) == value
+    assert (net.dropout, net.input_dropout, net.notes) == (dropout, input_dropout, notes)
+
+
+def test_a_file_of_version_1_is_saved_as_one_of_version_2(tmp_path):
+    old, new = tmp_path / "old.npz", tmp_path / "new.npz"
+    old.write_bytes(VERSION_1)
+    net = nd.MLP.load(old)
+    net.dropout, net.input_dropout, net.notes = 0.5, 0.125, NOTES
+    net.save(new)
+    with np.load(new) as found, np.load(io.BytesIO(VERSION_2)) as golden:
+        assert str(found["header"]) == str(golden["header"])
+        np.testing.assert_array_equal(found["theta"], golden["theta"])
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no umask")

@@ -90,7 +90,8 @@ def test_an_epoch_takes_every_sample_once_and_the_tail_with_the_rest(
     net, X, y = net_and_data()
     seen, backpropagate = [], training.Batches.backpropagate
 
-    def note(batches, rows):
+    def note(batches, rows, keys):
+        assert keys is None
         seen.append(rows.tolist())
         return backpropagate(batches, rows)
 
@@ -201,9 +202,11 @@ def test_the_history_holds_a_figure_an_epoch(loss, validated):
     names = ["loss"]
     names += ["score"] * (loss != "squared_error")
     names += ["val_loss", "val_score"] * validated
-    assert list(history.history) == [*names, "seconds"]
+    names += ["grad_norm", "effective_lr", "lr", "seconds"]
+    assert list(history.history) == names
     assert {len(values) for values in history.history.values()} == {3}
-    assert {type(value) for values in history.history.values() for value in values} == {float}
+    numbers = [values for name, values in history.history.items() if name != "effective_lr"]
+    assert {type(value) for values in numbers for value in values} == {float}
     assert history.epoch == [0, 1, 2]
     assert history["loss"] is history.history["loss"]
     assert min(history["seconds"]) >= 0
