@@ -1,0 +1,22 @@
+"""scikit-learn's own checks of what estimators should do; none is expected to fail.
+
+That weights equal repeated rows is among them.  Mini-batches cannot do it, but the few rows
+of these checks are one batch, whose penalty is divided by the sum of its weights.
+"""
+
+from __future__ import annotations
+
+import numba
+import pytest
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from numadelta.sklearn import MLPClassifier, MLPRegressor
+
+# Default parameters, but a smaller network where Python does the loops.
+SIZE = {"hidden_layer_sizes": (8,)} if numba.config.DISABLE_JIT else {}
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@parametrize_with_checks([MLPClassifier(**SIZE), MLPRegressor(**SIZE)])
+def test_check(estimator, check):
+    check(estimator)
