@@ -60,8 +60,10 @@ def test_train_passes_every_option_on(small_mnist, monkeypatch):
     options = "--hidden 5 4 --activation tanh --epochs 7 --batch-size 9 --lr 0.5 --rho 0.9 "
     options += "--eps 1e-5 --seed 2 --quiet"
     assert cli.main(["train", *options.split()]) == 0
-    del seen["validation_data"]
+    del seen["validation_data"], seen["callbacks"]
     assert seen == {
+        "checkpoint": None,
+        "resume": False,
         "epochs": 7,
         "batch_size": 9,
         "verbose": 0,
@@ -110,6 +112,25 @@ def test_train_finds_out_before_training_that_it_cannot_write(option, tmp_path, 
         ["train", "--batch-size", "x"],
         ["train", "--dataset", "cifar"],
         ["train", "--activation", "swish"],
+        ["train", "--rho", "1.5"],
+        ["train", "--eps", "0"],
+        ["train", "--lr", "nan"],
+        ["train", "--dropout", "1"],
+        ["train", "--input-dropout", "-0.1"],
+        ["train", "--weight-decay", "-1"],
+        ["train", "--hidden", "8,0"],
+        ["train", "--hidden", "8,x"],
+        ["train", "--early-stopping", "0"],
+        ["train", "--checkpoint-minutes", "-1"],
+        ["train", "--keep", "0"],
+        ["train", "--seed", "-1"],
+        ["train", "--dataset", "data.xlsx"],
+        ["train", "--task", "clustering"],
+        ["predict", "net.npz"],
+        ["predict", "net.npz", "data.txt"],
+        ["sweep", "--rho", "0.9", "1"],
+        ["sweep", "--plot", "map"],
+        ["sweep", "--seeds", "0"],
     ],
 )
 def test_bad_usage_exits_with_2(arguments, capsys):
@@ -119,9 +140,64 @@ def test_bad_usage_exits_with_2(arguments, capsys):
     assert "usage" in capsys.readouterr().err
 
 
-def test_bad_hyperparameter_exits_with_1(small_mnist, capsys):
-    assert cli.main(["train", "--rho", "1.5"]) == 1
-    assert "rho must be in [0, 1)" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--keep", "2"], "--keep needs --checkpoint DIR"),
+        (["--checkpoint-minutes", "2"], "--checkpoint-minutes needs --checkpoint DIR"),
+        (["--dataset", "digits", "--data-dir", "x"], "--data-dir is for MNIST"),
+        (["--dataset", "x.csv", "--data-dir", "x"], "--data-dir is for MNIST"),
+        (["--dataset", "x.npz", "--target", "y"], "--target is for --dataset FILE.csv"),
+    ],
+)
+def test_options_that_contradict_each_other_exit_with_2(arguments, message, capsys):
+    assert cli.main(["train", *arguments]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"numadelta: {message}")
+
+
+def test_what_is_out_of_range_is_named(capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["train", "--rho", "1.5"])
+    assert "argument --rho: rho must be in [0, 1)" in capsys.readouterr().err
+
+
+def test_a_data_set_that_is_named_comes_from_its_loader(small_mnist, monkeypatch, tmp_path, capsys):
+    pytest.importorskip("matplotlib")
+    asked = []
+
+    def load(data_dir=None, download=True):
+        asked.append(data_dir)
+        return datasets.load_mnist()
+
+    monkeypatch.setattr(datasets, "load_fashion_mnist", load)
+    arguments = ["--dataset", "fashion-mnist", "--data-dir", "there", "--epochs", "1"]
+    folder = tmp_path / "pictures"
+    assert cli.main(["train", *arguments, "--hidden", "--plot", str(folder)]) == 0
+    assert asked == ["there"]
+    assert "fashion-mnist 784-10: test accuracy" in capsys.readouterr().out
+    pictures = {path.stem: path.read_bytes()[:4] for path in folder.iterdir()}
+    assert pictures == dict.fromkeys(
+        ("learning-curves", "effective-rates", "first-layer", "confusion-matrix"), b"\x89PNG"
+    )
+
+
+def test_an_unexpected_error_is_one_line_too(monkeypatch, capsys):
+    def load(data_dir=None):
+        raise KeyError("two\nlines")
+
+    monkeypatch.setattr(datasets, "load_mnist", load)
+    assert cli.main(["train"]) == 1
+    assert capsys.readouterr().err == "numadelta: KeyError: 'two\\nlines'\n"
+
+
+def test_ctrl_c_outside_of_the_training_exits_with_130(monkeypatch, capsys):
+    def load(data_dir=None):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(datasets, "load_mnist", load)
+    assert cli.main(["train"]) == 130
+    assert capsys.readouterr().err == "numadelta: interrupted\n"
 
 
 def test_info_names_versions_threads_blas_and_gpu(capsys):
@@ -129,7 +205,7 @@ def test_info_names_versions_threads_blas_and_gpu(capsys):
     rows = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())
     assert rows["numadelta"] == nd.__version__
     assert rows["numba"].strip() == numba.__version__
-    assert {"threads", "BLAS", "GPU", "python", "scipy"} <= set(rows)
+    assert {"threads", "BLAS", "GPU", "python", "scipy", "joblib", "threadpoolctl"} <= set(rows)
 
 
 def test_bench_passes_its_options_on(monkeypatch):

@@ -1,0 +1,114 @@
+"""The command ``numadelta``: train, predict, sweep, bench, info."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import warnings
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any, TextIO
+
+import numadelta
+from numadelta.cli import info, predict, sweep, train
+from numadelta.cli.options import UsageError
+from numadelta.interrupts import Terminated
+
+# What a shell shows for a process that a signal has ended: 128 and the number of the signal.
+INTERRUPTED, BROKEN_PIPE, TERMINATED = 130, 141, 143
+
+# Failures whose message says it all; of others the type is printed, too.
+EXPECTED = (ValueError, TypeError, OSError, ImportError)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        The arguments; those of the process by default.
+
+    Returns
+    -------
+    int
+        The exit status: 0, 1 (failed), 2 (bad usage), 130 or 143 (interrupted).
+    """
+    arguments = _parser().parse_args(argv)
+    with warnings.catch_warnings():
+        # Those that the library gives to its caller, which is a command.
+        warnings.filterwarnings("always", module=r"numadelta\.cli")
+        warnings.showwarning = _show_warning
+        try:
+            status = arguments.command(arguments)
+            sys.stdout.flush()  # here, where a closed pipe is still caught
+            return status
+        except UsageError as error:
+            return _fail(error, 2)
+        except BrokenPipeError:
+            _forget_stdout()
+            return BROKEN_PIPE
+        except KeyboardInterrupt as error:
+            print("numadelta: interrupted", file=sys.stderr)
+            return TERMINATED if isinstance(error, Terminated) else INTERRUPTED
+        except Exception as error:
+            return _fail(error, 1)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="numadelta", description="ADADELTA for NumPy.")
+    parser.add_argument("--version", action="version", version=numadelta.__version__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for module in (train, predict, sweep):
+        module.add_to(commands)
+
+    bench = commands.add_parser(
+        "bench", help="compare speed with other libraries", description="Compare with peers."
+    )
+    bench.set_defaults(command=_bench)
+    bench.add_argument(
+        "--quick", action="store_true", help="smaller and fewer jobs, in a minute or so"
+    )
+    bench.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    info.add_to(commands)
+    return parser
+
+
+def _bench(arguments: argparse.Namespace) -> int:
+    from numadelta import bench
+
+    return bench.run(quick=arguments.quick, json=arguments.json)
+
+
+def _fail(error: Exception, status: int) -> int:
+    if isinstance(error, OSError) and error.strerror and error.filename is not None:
+        text = f"{error.filename}: {error.strerror}"
+    else:
+        text = str(error)
+    if not isinstance(error, EXPECTED) or not text:
+        text = f"{type(error).__name__}: {text}"
+    print(f"numadelta: {_one_line(text)}", file=sys.stderr)
+    return status
+
+
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """Stand in for `warnings.showwarning`: users of a command need no line of its source."""
+    print(f"numadelta: warning: {_one_line(message)}", file=file or sys.stderr)
+
+
+def _one_line(text: Any) -> str:
+    return " ".join(str(text).split())
+
+
+def _forget_stdout() -> None:
+    """Let what is still in the buffer vanish: Python writes it at its exit, and would complain."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

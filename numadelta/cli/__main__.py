@@ -1,0 +1,7 @@
+"""``python -m numadelta.cli`` is ``numadelta``."""
+
+import sys
+
+from numadelta.cli import main
+
+sys.exit(main())

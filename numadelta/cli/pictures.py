@@ -1,0 +1,75 @@
+"""The pictures of a training that ``--plot`` asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import numadelta
+from numadelta.cli import files
+from numadelta.cli.options import PICTURES
+from numadelta.cli.sources import Source
+
+
+def prepare(path: Path) -> None:
+    """Find out before the training what would make the pictures fail after it."""
+    require_matplotlib()
+    if _is_one_file(path):
+        files.require_parent(path)
+    elif not path.is_dir():
+        files.require_parent(path)
+        path.mkdir()
+
+
+def require_matplotlib() -> None:
+    """Say which extra is missing."""
+    try:
+        import matplotlib  # noqa: F401
+    except ImportError as error:
+        raise ImportError("--plot needs matplotlib: pip install numadelta[plot]") from error
+
+
+def _is_one_file(path: Path) -> bool:
+    return path.suffix.lower() in PICTURES and not path.is_dir()
+
+
+def draw(
+    path: Path, source: Source, net: numadelta.MLP, history: numadelta.History, x_test: Any
+) -> list[str]:
+    """Write the learning curves, or all pictures into a folder; return the paths."""
+    plotting = numadelta.plotting
+    if _is_one_file(path):
+        save(path, lambda ax: plotting.learning_curves(history, ax))
+        return [str(path)]
+    pictures: dict[str, Callable[[Any], Any]] = {
+        "learning-curves": lambda ax: plotting.learning_curves(history, ax),
+        "effective-rates": lambda ax: plotting.effective_rates(history, ax),
+    }
+    if source.images:
+        pictures["first-layer"] = lambda ax: plotting.first_layer_weights(net, ax=ax)
+    size = 0.0
+    if source.classes is not None:
+        labels = np.array(source.classes)
+        size = 0.4 * len(labels)
+        true, predicted = labels[source.y_test], labels[net.predict(x_test)]
+        pictures["confusion-matrix"] = lambda ax: plotting.confusion_matrix(
+            true, predicted, labels, ax
+        )
+    written = []
+    for name, draw_on in pictures.items():
+        file = path / f"{name}.png"
+        save(file, draw_on, size if name == "confusion-matrix" else 0.0)
+        written.append(str(file))
+    return written
+
+
+def save(path: Path, draw_on: Callable[[Any], Any], size: float = 0.0) -> None:
+    """Draw on new axes and write the figure, which no window ever shows."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(max(6.4, size), max(4.8, 0.75 * size)), layout="constrained")
+    draw_on(figure.subplots())
+    figure.savefig(path, dpi=120)

@@ -1,0 +1,203 @@
+"""``numadelta predict``: what a saved network says of data."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import io
+import sys
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import numadelta
+from numadelta.cli import files, sources, tables
+from numadelta.cli.options import NAMED
+from numadelta.cli.scaling import folded
+
+
+def add_to(commands: Any) -> None:
+    """Add the command to the parser."""
+    parser = commands.add_parser(
+        "predict",
+        help="apply a saved network to data",
+        description="Print a prediction for each row of the data, one a line.",
+    )
+    parser.set_defaults(command=run)
+    parser.add_argument(
+        "model",
+        type=Path,
+        metavar="MODEL",
+        help="file of `train --save` or of MLP.save, or a checkpoint: DIR/best.npz",
+    )
+    parser.add_argument(
+        "data",
+        type=_data,
+        metavar="DATA",
+        help="FILE.csv (columns are matched by name, where there are names), FILE.npz (X or "
+        "x_test), FILE.npy, or the test part of mnist, fashion-mnist or digits; where the data "
+        "has targets, the score is printed to stderr",
+    )
+    parser.add_argument("--data-dir", type=Path, metavar="DIR", help="as in `train`")
+    parser.add_argument(
+        "--proba",
+        action="store_true",
+        help="print the probabilities of the classes, with commas and a header",
+    )
+    parser.add_argument("--output", type=Path, metavar="FILE", help="write there instead")
+    parser.add_argument("--json", action="store_true", help="as one JSON object")
+
+
+def _data(text: str) -> str:
+    if text in NAMED or Path(text).suffix.lower() in (".csv", ".npz", ".npy"):
+        return text
+    raise argparse.ArgumentTypeError(
+        f"{text} is neither {', '.join(NAMED)} nor a file that ends in .csv, .npz or .npy"
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Predict and print."""
+    if arguments.output is not None:
+        files.require_parent(arguments.output)
+    net = _load_net(arguments.model)
+    X, y = _load_data(arguments.data, arguments.data_dir, net)
+    classes = _classes(net)
+    predicted = net.predict(X)
+    labels = _labels(net, predicted, classes)
+    proba = net.predict_proba(X) if arguments.proba else None
+    score = None if y is None else _score(net, X, y, labels)
+    if arguments.json:
+        result = {
+            **{"model": arguments.model, "data": arguments.data, "rows": len(labels)},
+            **{"predictions": labels, "classes": classes, "score": score},
+        }
+        text = files.to_json(result if proba is None else result | {"probabilities": proba}) + "\n"
+    elif proba is not None:
+        header = (classes or ["1"])[-1:] if proba.ndim == 1 else classes or range(proba.shape[1])
+        text = _lines([header, *proba.reshape(len(proba), -1)])
+    elif predicted.ndim == 2:
+        text = _lines(predicted)
+    else:
+        text = "".join(f"{label}\n" for label in labels)
+    if arguments.output is None:
+        sys.stdout.write(text)
+    else:
+        files.write_text(arguments.output, text)
+    if score is not None:
+        measure = f"accuracy {score:.2%}" if net.loss != "squared_error" else f"R^2 {score:.4f}"
+        print(f"{arguments.data}: {measure} ({len(labels)} rows)", file=sys.stderr)
+    return 0
+
+
+def _load_net(path: Path) -> numadelta.MLP:
+    if path.is_dir():
+        raise IsADirectoryError(f"{path} is a folder, but a file is needed: {path / 'best.npz'}?")
+    net = numadelta.MLP.load(path)
+    try:
+        return folded(net)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"the standardisation noted in {path} does not fit: {error}") from error
+
+
+def _load_data(data: str, data_dir: Path | None, net: numadelta.MLP) -> tuple[Any, Any]:
+    """Return samples and targets, None where there are none."""
+    path = Path(data)
+    if data in NAMED:
+        _, _, (X, y) = sources.load_named(data, data_dir)
+    elif path.suffix.lower() == ".csv":
+        return _load_csv(path, net)
+    else:
+        arrays = tables.read_arrays(path)
+        name = "X" if "X" in arrays else "x_test"
+        if name not in arrays:
+            raise ValueError(f"{path} holds {', '.join(arrays) or 'nothing'}, but no X or x_test")
+        X, y = arrays[name], arrays.get("y" if name == "X" else "y_test")
+    return tables.matrix(data, X), y
+
+
+def _load_csv(path: Path, net: numadelta.MLP) -> tuple[NDArray[Any], Any]:
+    table = tables.read_csv(path)
+    wanted, noted, target = net.notes.get("columns"), net.notes.get("target"), None
+    if table.names is not None and wanted:
+        if missing := [name for name in wanted if name not in table.names]:
+            raise ValueError(f"{path} lacks the columns {', '.join(map(repr, missing))}")
+        columns = [table.names.index(name) for name in wanted]
+        target = table.names.index(noted) if noted in table.names else None
+    else:
+        columns = list(range(table.width))
+        if table.width == net.layer_sizes[0] + 1:
+            target = _extra_column(table, noted)
+        columns = [column for column in columns if column != target]
+    X = table.numbers(columns)
+    if target is None:
+        return X, None
+    try:
+        return X, table.target(target)
+    except ValueError as error:  # as in a table that is to be filled in
+        _warn_of_no_score(error)
+        return X, None
+
+
+def _extra_column(table: tables.Table, noted: str | int | None) -> int | None:
+    """Return the place of the target in a table with one column too many for the network."""
+    if table.names is not None:
+        return table.guess_target()
+    if isinstance(noted, str):
+        raise ValueError(
+            f"{table.path} has no header, and a column too many: which is {noted!r}, the target?"
+        )
+    return table.width - 1 if noted is None else noted - 1
+
+
+def _warn_of_no_score(error: Exception) -> None:
+    warnings.warn(f"no score: {error}", UserWarning, stacklevel=2)
+
+
+def _classes(net: numadelta.MLP) -> list[Any] | None:
+    if net.loss == "squared_error" or not isinstance(net.loss, str):
+        return None
+    outputs = net.layer_sizes[-1]
+    if net.loss == "binary_cross_entropy":
+        return [0, 1] if outputs == 1 else list(range(outputs))
+    classes = net.notes.get("classes")
+    fits = isinstance(classes, list) and len(classes) == outputs
+    return classes if fits else list(range(outputs))
+
+
+def _labels(net: numadelta.MLP, predicted: NDArray[Any], classes: list[Any] | None) -> Any:
+    """Return what is printed for each row."""
+    if net.loss == "cross_entropy" and classes is not None:
+        return [classes[number] for number in predicted]
+    return predicted
+
+
+def _score(net: numadelta.MLP, X: Any, y: NDArray[Any], labels: Any) -> float | None:
+    try:
+        if net.loss != "cross_entropy":
+            return net.evaluate(X, y)[1]
+        y = y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y
+        if y.shape != (len(labels),):
+            raise ValueError(f"the targets have shape {y.shape}")
+        pairs = zip(labels, y.tolist(), strict=True)
+        return float(np.mean([_key(label) == _key(true) for label, true in pairs]))
+    except (TypeError, ValueError) as error:
+        _warn_of_no_score(error)
+        return None
+
+
+def _key(label: Any) -> Any:
+    """Return what equal labels share, whether they come from JSON, CSV or an array."""
+    try:
+        return float(label)
+    except ValueError:
+        return str(label)
+
+
+def _lines(rows: Any) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue()

@@ -1,0 +1,137 @@
+"""Networks for a data set, its standardisation, and how that is folded into the weights."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import numadelta
+from numadelta.cli.sources import Source
+
+
+@dataclass
+class Scaling:
+    """Means and deviations: one number for all pixels of images, else one for each column."""
+
+    mean: float | list[float]
+    scale: float | list[float]
+    target_mean: list[float] | None = None
+    """None for classes."""
+    target_scale: list[float] | None = None
+
+    @classmethod
+    def of(cls, source: Source) -> Scaling:
+        """Return that of a training part.
+
+        Standard pixels, against pixels from 0 to 1, were worth 0.2 percentage points on MNIST (six
+        seeds).
+        """
+        x = source.x_train
+        if source.images:
+            mean, scale = float(x.mean(dtype="float32")), float(x.std(dtype="float32"))
+            scaling = cls(mean, scale)
+        else:
+            scaling = cls(*_by_column(f"{source.name}: column", x))
+        if source.classes is None:
+            y = source.y_train.reshape(len(source.y_train), -1)
+            target = f"{source.name}: target"
+            scaling.target_mean, scaling.target_scale = _by_column(target, y)
+        return scaling
+
+    def samples(self, X: NDArray[Any]) -> NDArray[np.float32]:
+        """Standardise samples."""
+        dtype = np.float64 if isinstance(self.mean, list) else np.float32
+        mean: Any = np.asarray(self.mean, dtype)
+        scale: Any = np.asarray(self.scale, dtype)
+        return ((X.astype(dtype) - mean) / scale).astype(np.float32)
+
+    def targets(self, y: NDArray[Any]) -> NDArray[Any]:
+        """Standardise real targets; leave classes as they are."""
+        if self.target_mean is None or self.target_scale is None:
+            return y
+        rows = y.reshape(len(y), -1).astype(np.float64)
+        return ((rows - self.target_mean) / self.target_scale).astype(np.float32)
+
+    def notes(self) -> dict[str, Any]:
+        """Return what a network notes of it."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+
+NAMES = tuple(Scaling.__dataclass_fields__)
+
+
+def _by_column(name: str, x: NDArray[Any]) -> tuple[list[float], list[float]]:
+    with np.errstate(over="ignore", invalid="ignore"):
+        mean, scale = x.mean(axis=0, dtype=np.float64), x.std(axis=0, dtype=np.float64)
+    # Asked of the range: the deviation of a constant may be rounded up from zero.
+    scale[(x == x[0]).all(axis=0)] = 1.0
+    good = np.isfinite(mean) & np.isfinite(scale) & (scale > 0)
+    if not good.all():
+        raise ValueError(f"{name} {np.argmin(good) + 1} is too large or too small to be scaled")
+    return mean.tolist(), scale.tolist()
+
+
+def make_net(
+    chosen: dict[str, Any], source: Source, scaling: Scaling, seed: int = 0
+) -> numadelta.MLP:
+    """Return a network that fits the data, with notes of where it comes from."""
+    outputs = len(source.classes or ()) or source.y_train[:1].size
+    net = numadelta.MLP(
+        (source.x_train.shape[1], *chosen["hidden"], outputs),
+        activation=chosen["activation"],
+        loss="squared_error" if source.classes is None else "cross_entropy",
+        weight_decay=chosen["weight_decay"],
+        dropout=chosen["dropout"],
+        input_dropout=chosen["input_dropout"],
+        seed=seed,
+    )
+    notes = {
+        "dataset": source.name,
+        "classes": source.classes,
+        "columns": source.columns,
+        "target": source.target,
+        **scaling.notes(),
+    }
+    net.notes = {name: value for name, value in notes.items() if value is not None}
+    return net
+
+
+def folded(net: numadelta.MLP) -> numadelta.MLP:
+    """Return a network that does to raw data what `net` does to standardised data.
+
+    `net.notes` holds the standardisation; if it does not, `net` is returned.  For tables the new
+    network is in float64: where a column's mean is large against its deviation, the folded bias
+    cancels nearly all of the sum.  It has no weight decay, which would mean other weights.
+    """
+    if "mean" not in net.notes or "scale" not in net.notes:
+        return net
+    kept = {name: value for name, value in net.notes.items() if name not in NAMES}
+    scaling = Scaling(**{name: value for name, value in net.notes.items() if name in NAMES})
+    new = numadelta.MLP(
+        net.layer_sizes,
+        activation=net.activation,
+        loss=net.loss,
+        dropout=net.dropout,
+        input_dropout=net.input_dropout,
+        initialization=net.initialization,
+        dtype=np.float64 if isinstance(scaling.mean, list) else net.dtype,
+        seed=net.seed,
+    )
+    new.notes = kept
+    weights = [part.astype(np.float64) for part in net.weights]
+    biases = [part.astype(np.float64) for part in net.biases]
+    mean, scale = (
+        np.broadcast_to(np.asarray(value, np.float64), net.layer_sizes[:1])
+        for value in (scaling.mean, scaling.scale)
+    )
+    biases[0] -= (mean / scale) @ weights[0]
+    weights[0] /= scale[:, np.newaxis]
+    if scaling.target_mean is not None and scaling.target_scale is not None:
+        weights[-1] *= scaling.target_scale
+        biases[-1] = biases[-1] * scaling.target_scale + scaling.target_mean
+    for k in range(len(weights)):
+        new.weights[k][...], new.biases[k][...] = weights[k], biases[k]
+    return new

@@ -1,0 +1,129 @@
+"""``numadelta sweep``: a grid of ADADELTA's hyper-parameters over several seeds."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from contextlib import nullcontext, redirect_stdout
+from pathlib import Path
+from typing import Any
+
+from numadelta.cli import files, options, pictures, sources
+from numadelta.cli.options import UsageError
+from numadelta.cli.scaling import Scaling, make_net
+
+GRID = {"lr": [1.0], "rho": [0.9, 0.95, 0.99], "eps": [1e-8, 1e-6, 1e-4]}
+
+
+def add_to(commands: Any) -> None:
+    """Add the command to the parser."""
+    parser = commands.add_parser(
+        "sweep",
+        help="compare ADADELTA's hyper-parameters",
+        description="Train with each combination of lr, rho and eps, over several seeds, and "
+        "compare them on a tenth of the training data.  The test data is not used.",
+    )
+    parser.set_defaults(command=run)
+    options.add_data(parser)
+    options.add_network(parser)
+    for name, values in GRID.items():
+        parser.add_argument(
+            f"--{name}",
+            type=options.real(name),
+            nargs="+",
+            default=values,
+            metavar="VALUE",
+            help=f"default: {' '.join(f'{value:g}' for value in values)}",
+        )
+    parser.add_argument(
+        "--seeds", type=options.whole(1), default=3, metavar="N", help="how many (default: 3)"
+    )
+    parser.add_argument(
+        "--jobs",
+        type=int,
+        default=-1,
+        metavar="N",
+        help="processes, each with one thread (default: -1, one for each core)",
+    )
+    parser.add_argument(
+        "--file",
+        type=Path,
+        metavar="FILE.jsonl",
+        help="keep each finished run here; after a break only the others are trained",
+    )
+    parser.add_argument(
+        "--plot", type=options.picture, metavar="FILE.png", help="draw a map of the scores"
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON, and nothing else")
+    parser.add_argument("--quiet", action="store_true", help="print the result only")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Train all combinations, and print how they compare."""
+    given = {name: value for name, value in vars(arguments).items() if value is not None}
+    chosen: dict[str, Any] = {**options.DATA, **options.NETWORK, "epochs": None, "batch_size": None}
+    chosen |= given
+    options.check_data(chosen)
+    if arguments.jobs == 0:
+        raise UsageError("--jobs must not be 0; -1 is one process for each core")
+    for name in GRID:
+        if len(set(chosen[name])) < len(chosen[name]):
+            raise UsageError(f"--{name} names a value twice")
+    if arguments.plot is not None:
+        pictures.require_matplotlib()
+        files.require_parent(arguments.plot)
+    if arguments.file is not None:
+        files.require_parent(arguments.file)
+    out = sys.stdout
+    with redirect_stdout(sys.stderr) if arguments.json else nullcontext():
+        found, result = _sweep(chosen)
+    if arguments.json:
+        print(files.to_json(result), file=out)
+    else:
+        print(found)
+    if arguments.plot is not None and result["best"] is not None:
+        pictures.save(arguments.plot, found.plot)
+    if result["best"] is None:
+        raise ValueError("every run failed")
+    return 0
+
+
+def _sweep(chosen: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    from numadelta.grid import sweep
+
+    source, x_validation, y_validation = sources.load(chosen).with_validation()
+    options.complete(chosen, source.name if source.images else "", len(source.y_train))
+    scaling = Scaling.of(source)
+    net = make_net(chosen, source, scaling)
+    started = time.perf_counter()
+    found = sweep(
+        net,
+        scaling.samples(source.x_train),
+        scaling.targets(source.y_train),
+        validation_data=(scaling.samples(x_validation), scaling.targets(y_validation)),
+        lr=chosen["lr"],
+        rho=chosen["rho"],
+        eps=chosen["eps"],
+        seeds=chosen["seeds"],
+        epochs=chosen["epochs"],
+        batch_size=chosen["batch_size"],
+        file=chosen.get("file"),
+        n_jobs=chosen["jobs"],
+        verbose=0 if chosen["quiet"] else 1,
+    )
+    try:
+        best = found.best
+    except ValueError:
+        best = None
+    return found, {
+        "dataset": source.name,
+        "task": source.task,
+        "layers": net.layer_sizes,
+        "epochs": chosen["epochs"],
+        "batch_size": chosen["batch_size"],
+        "seconds": time.perf_counter() - started,
+        "rows": found.rows,
+        "best": best,
+        "recommendation": found.recommendation(),
+    }

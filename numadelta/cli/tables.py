@@ -1,0 +1,172 @@
+"""Files of data that are not trusted: CSV, and NumPy's npz and npy without pickle."""
+
+from __future__ import annotations
+
+import csv
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+TARGETS = ("target", "label", "class", "y")
+MISSING = ("", "na", "n/a", "nan", "null", "none", "?")
+DELIMITERS = ",;\t"
+
+
+@dataclass
+class Table:
+    """The cells of a CSV file, as texts."""
+
+    path: Path
+    names: list[str] | None
+    rows: list[list[str]]
+    lines: list[int]
+    """Where the rows stand in the file."""
+
+    @property
+    def width(self) -> int:
+        """The number of columns."""
+        return len(self.rows[0])
+
+    def find(self, column: str) -> int:
+        """Return the place of a column, given by name or by number from 1."""
+        if self.names is not None and column in self.names:
+            return self.names.index(column)
+        if column.isdecimal() and 1 <= int(column) <= self.width:
+            return int(column) - 1
+        has = f"has {self.width}" if self.names is None else f"has {', '.join(self.names)}"
+        raise ValueError(f"{self.path} has no column {column!r}; it {has} (numbers count from 1)")
+
+    def guess_target(self) -> int | None:
+        """Return the place of the column that a target's name, if there is one."""
+        names = [name.lower() for name in self.names or ()]
+        return next((names.index(name) for name in TARGETS if name in names), None)
+
+    def numbers(self, columns: list[int]) -> NDArray[np.float64]:
+        """Return columns as a matrix, or say which cell is no finite number."""
+        matrix = np.empty((len(self.rows), len(columns)))
+        for place, column in enumerate(columns):
+            try:
+                matrix[:, place] = [float(row[column]) for row in self.rows]
+            except ValueError:
+                self._complain(column)
+            if not np.isfinite(matrix[:, place]).all():
+                self._complain(column)
+        return matrix
+
+    def _complain(self, column: int) -> None:
+        for number, row in enumerate(self.rows):
+            text = row[column].strip()
+            if text.lower() in MISSING:
+                problem = f"a value is missing ({text!r})"
+            elif not math.isfinite(_float(text, math.inf)):
+                problem = f"{text!r} is no finite number; features must be numbers"
+            else:
+                continue
+            raise ValueError(f"{self._place(column, number)}: {problem}")
+
+    def _place(self, column: int, row: int) -> str:
+        name = column + 1 if self.names is None else repr(self.names[column])
+        return f"{self.path}: column {name}, row {row + 1} (line {self.lines[row]})"
+
+    def target(self, column: int) -> NDArray[Any]:
+        """Return a column as integers, else as floats, else as strings."""
+        texts = [row[column].strip() for row in self.rows]
+        for row, text in enumerate(texts):
+            if text.lower() in MISSING:
+                raise ValueError(f"{self._place(column, row)}: a value is missing ({text!r})")
+        for kind in (int, float):
+            try:
+                return np.array([kind(text) for text in texts], np.dtype(kind))
+            except (ValueError, OverflowError):
+                continue
+        return np.array(texts)
+
+
+def _float(text: str, default: float) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return default
+
+
+def read_csv(path: Path) -> Table:
+    """Read a CSV file, with a header or without."""
+    try:
+        with open(path, encoding="utf-8-sig", newline="") as file:
+            first = file.readline()
+            file.seek(0)
+            reader = csv.reader(file, delimiter=max(DELIMITERS, key=first.count), strict=True)
+            numbered = [(reader.line_num, row) for row in reader if any(map(str.strip, row))]
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is no CSV file in UTF-8: {error}") from error
+    lines, rows = [line for line, _ in numbered], [row for _, row in numbered]
+    names = None
+    if rows and _is_header(rows):
+        names = [name.strip() for name in rows[0]]
+        del rows[0], lines[0]
+    if not rows:
+        raise ValueError(f"{path} holds no rows of data")
+    width = len(rows[0] if names is None else names)
+    for row, line in zip(rows, lines, strict=True):
+        if len(row) != width:
+            raise ValueError(f"{path}: line {line} has {len(row)} cells, but {width} are needed")
+    for name in names or ():
+        if names and names.count(name) > 1:
+            raise ValueError(f"{path} has two columns named {name!r}")
+    return Table(path, names, rows, lines)
+
+
+def _is_header(rows: list[list[str]]) -> bool:
+    """Tell whether the first row has no numbers, or a word above a number."""
+    numeric = [[_float(text, math.nan) for text in row] for row in rows[:2]]
+    if all(map(math.isnan, numeric[0])):
+        return True
+    words = [
+        math.isnan(number) and text.strip().lower() not in MISSING
+        for text, number in zip(rows[0], numeric[0], strict=True)
+    ]
+    below = numeric[1] if len(rows) > 1 else []
+    return any(word and not math.isnan(number) for word, number in zip(words, below, strict=False))
+
+
+def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
+    """Return the arrays of an npz file, or that of an npy file as ``X``."""
+    with open(path, "rb") as file:  # what goes wrong from here on is the content
+        try:
+            content = np.load(file, allow_pickle=False)
+            found = {"X": content} if isinstance(content, np.ndarray) else dict(content)
+        except MemoryError:
+            raise
+        except Exception as error:  # the readers of zip and npy raise anything
+            raise ValueError(f"{path} is damaged or no file of NumPy arrays: {error}") from error
+    return {name: _readable(f"{name} in {path}", array) for name, array in found.items()}
+
+
+def _readable(name: str, array: NDArray[Any]) -> NDArray[Any]:
+    if array.dtype.kind == "S":
+        array = np.char.decode(array, "utf-8")
+    if array.dtype.kind not in "biufU":
+        raise ValueError(f"{name} has dtype {array.dtype}, but numbers or strings are needed")
+    return array
+
+
+def matrix(name: str, X: NDArray[Any]) -> NDArray[Any]:
+    """Return samples as flat rows of finite numbers."""
+    if X.ndim < 2 or X.dtype.kind == "U" or not X.size:
+        raise ValueError(
+            f"{name} has shape {X.shape} and dtype {X.dtype}, but rows of numbers are needed"
+        )
+    X = X.reshape(len(X), -1)
+    if X.dtype.kind == "b" or X.dtype == np.float16:
+        X = X.astype(np.float32)
+    finite = np.isfinite(X)
+    if not finite.all():
+        row, column = np.argwhere(~finite)[0]
+        raise ValueError(
+            f"{name} must be finite, but column {column + 1}, row {row + 1} is {X[row, column]}"
+        )
+    return X

@@ -1,0 +1,116 @@
+"""`numadelta sweep`: what it hands to the library, and what it prints."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import signal
+import time
+
+import numpy as np
+import pytest
+
+from numadelta import cli
+
+pytest.importorskip("joblib")
+pytest.importorskip("threadpoolctl")
+
+GRID = ["--rho", "0.9", "0.95", "--eps", "1e-6", "--seeds", "2"]
+NET = ["--hidden", "4", "--epochs", "2", "--batch-size", "16", "--jobs", "1"]
+
+
+@pytest.fixture
+def data(tmp_path):
+    rng = np.random.default_rng(0)
+    X = rng.normal(5, 2, size=(100, 3))
+    np.savez(tmp_path / "data.npz", X=X, y=(X[:, 0] > 5).astype(int))
+    return str(tmp_path / "data.npz")
+
+
+def sweep(*arguments):
+    return cli.main(["sweep", *map(str, arguments)])
+
+
+def test_the_table_the_recommendation_and_the_map(data, tmp_path, capsys):
+    pytest.importorskip("matplotlib")
+    plot = tmp_path / "map.png"
+    assert sweep("--dataset", data, *NET, *GRID, "--quiet", "--plot", plot) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split()[:4] == ["lr", "rho", "eps", "score"]
+    assert len(lines[: lines.index("")]) == 3
+    assert "Best of 2: lr=1, rho=0.9" in "\n".join(lines)
+    assert plot.read_bytes().startswith(b"\x89PNG")
+
+
+def test_json_and_a_file_that_spares_the_runs_it_holds(data, tmp_path, capsys):
+    arguments = ["--dataset", data, *NET, *GRID, "--file", tmp_path / "runs.jsonl", "--json"]
+    assert sweep(*arguments) == 0
+    out, err = capsys.readouterr()
+    result = json.loads(out)
+    assert len(result["rows"]) == 4 and set(result["best"]) == {"lr", "rho", "eps"}
+    assert result["layers"] == [3, 4, 2] and "run 4/4" in err
+    assert sweep(*arguments, "--quiet") == 0
+    out, err = capsys.readouterr()
+    assert json.loads(out)["rows"] == result["rows"] and err == ""
+
+
+def test_defaults_and_a_validation_part_that_is_no_test_data(data, monkeypatch, capsys):
+    seen = {}
+
+    def record(net, X, y, **options):
+        seen.update(options, net=net, X=X, y=y)
+        raise KeyboardInterrupt
+
+    # The package has a function of the module's name.
+    monkeypatch.setattr(importlib.import_module("numadelta.grid"), "sweep", record)
+    assert sweep("--dataset", data, "--hidden", "6,5", "--dropout", "0.5") == 130
+    assert (seen["lr"], seen["rho"], seen["eps"]) == ([1.0], [0.9, 0.95, 0.99], [1e-8, 1e-6, 1e-4])
+    assert (seen["seeds"], seen["n_jobs"], seen["file"], seen["verbose"]) == (3, -1, None, 1)
+    assert (seen["epochs"], seen["batch_size"]) == (100, 32)
+    assert (seen["net"].layer_sizes, seen["net"].dropout) == ((3, 6, 5, 2), 0.5)
+    assert (len(seen["X"]), len(seen["validation_data"][0])) == (72, 8)
+    np.testing.assert_allclose(seen["X"].mean(axis=0), 0, atol=1e-5)
+
+
+def test_a_sweep_that_is_asked_to_end_can_end_its_processes(data, monkeypatch, capsys):
+    def end(*arguments, **options):
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(10)
+
+    monkeypatch.setattr(importlib.import_module("numadelta.grid"), "_train_all", end)
+    assert sweep("--dataset", data) == 143
+    assert capsys.readouterr().err == "numadelta: interrupted\n"
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (["--jobs", "0"], "--jobs must not be 0"),
+        (["--rho", "0.9", "0.9"], "--rho names a value twice"),
+        (["--target", "y"], "--target is for"),
+    ],
+)
+def test_contradictions_exit_with_2(data, capsys, given, message):
+    assert sweep("--dataset", data, *given) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_a_sweep_whose_runs_all_fail_exits_with_1(data, tmp_path, capsys):
+    arguments = ["--task", "regression", "--lr", "1e30", "--rho", "0.9", "--seeds", "1", "--json"]
+    with np.errstate(all="ignore"):
+        status = sweep("--dataset", data, *NET, *arguments, "--eps", "1e-6", "--quiet")
+    assert status == 1
+    out, err = capsys.readouterr()
+    result = json.loads(out)
+    assert result["best"] is None and result["rows"][0]["score"] is None
+    assert "numadelta: every run failed" in err
+
+
+def test_a_file_of_another_sweep_exits_with_1(data, tmp_path, capsys):
+    file = tmp_path / "runs.jsonl"
+    file.write_text("something else\n")
+    assert sweep("--dataset", data, *NET, *GRID, "--file", file, "--quiet") == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("numadelta: ") and "runs.jsonl" in line
+    assert file.read_text() == "something else\n"

@@ -1,0 +1,387 @@
+"""`numadelta train` on files: tables, tasks, parts, standardisation, JSON and pictures."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+import numadelta as nd
+from numadelta import cli
+from numadelta.cli import scaling, sources, tables
+
+QUICK = ["--hidden", "5", "--epochs", "2", "--quiet"]
+OPTIONS = {"data_dir": None, "target": None, "task": None}
+
+
+def problem(rows=60, seed=0):
+    """Return columns of very different size, one of them constant, and three classes."""
+    rng = np.random.default_rng(seed)
+    X = np.column_stack([rng.normal(1e5, 3, rows), rng.normal(size=rows), np.full(rows, 7.0)])
+    return X, np.digitize(X[:, 1], [-0.4, 0.4])
+
+
+@pytest.fixture
+def npz(tmp_path):
+    def write(name="data.npz", **arrays):
+        np.savez(tmp_path / name, **arrays)
+        return str(tmp_path / name)
+
+    return write
+
+
+@pytest.fixture
+def table(tmp_path):
+    def write(text, name="data.csv"):
+        (tmp_path / name).write_text(text, encoding="utf-8")
+        return str(tmp_path / name)
+
+    return write
+
+
+def rows_of(X, y, header="a,b,c,kind"):
+    lines = [
+        ",".join(map(repr, row)) + f",{label}" for row, label in zip(X.tolist(), y, strict=True)
+    ]
+    return "\n".join([*([header] if header else []), *lines]) + "\n"
+
+
+def load(path, **options):
+    return sources.load(OPTIONS | {"dataset": path} | options)
+
+
+def train(*arguments):
+    return cli.main(["train", *map(str, arguments)])
+
+
+# Files
+
+
+def test_a_table_with_names_is_trained_on_and_the_saved_file_takes_raw_data(
+    table, tmp_path, capsys
+):
+    X, y = problem(150)
+    words = np.array(["low", "mid", "high"])[y]
+    path, saved = table(rows_of(X, words)), tmp_path / "net.npz"
+    arguments = ["--hidden", "8", "--epochs", "60", "--batch-size", "10", "--quiet"]
+    assert train("--dataset", path, *arguments, "--save", saved) == 0
+    out = capsys.readouterr().out
+    assert "data.csv 3-8-3: test accuracy" in out
+    assert f"saved {saved}" in out
+    net = nd.MLP.load(saved)
+    assert net.notes == {
+        "dataset": "data.csv",
+        "classes": ["high", "low", "mid"],
+        "columns": ["a", "b", "c"],
+        "target": "kind",
+    }
+    assert np.mean(np.array(net.notes["classes"])[net.predict(X)] == words) > 0.9
+
+
+def test_the_saved_file_predicts_what_the_trained_network_does(monkeypatch, npz, tmp_path):
+    X, y = problem()
+    seen = []
+    fit = nd.MLP.fit
+    monkeypatch.setattr(
+        nd.MLP, "fit", lambda net, *data, **options: seen.append(net) or fit(net, *data, **options)
+    )
+    for task in ("classification", "regression"):
+        for hidden in (["6"], []):  # the one layer of the second takes both foldings
+            saved = tmp_path / "net.npz"
+            path = npz(X=X, y=y * 1000 - 3)
+            arguments = ["--dataset", path, *QUICK, "--task", task, "--weight-decay", "0.01"]
+            assert train(*arguments, "--save", saved, "--hidden", *hidden) == 0
+            net, raw = seen[-1], nd.MLP.load(saved)
+            scale = scaling.Scaling.of(load(path, task=task))
+            assert net.notes["mean"] == scale.mean and net.notes["scale"] == scale.scale
+            assert not {"mean", "scale", "target_mean", "target_scale"} & set(raw.notes)
+            standard = scale.samples(X)
+            if task == "classification":
+                assert raw.notes["classes"] == [-3, 997, 1997]
+                np.testing.assert_allclose(
+                    raw.predict_proba(X), net.predict_proba(standard), rtol=1e-4
+                )
+                np.testing.assert_array_equal(raw.predict(X), net.predict(standard))
+            else:
+                expected = net.predict(standard) * scale.target_scale + scale.target_mean
+                np.testing.assert_allclose(raw.predict(X), expected, rtol=1e-4, atol=1e-2)
+                assert np.ptp(expected) > 100
+
+
+@pytest.mark.parametrize("task", ["classification", "regression"])
+def test_folding_is_exact_algebra(task):
+    rng = np.random.default_rng(0)
+    loss = "cross_entropy" if task == "classification" else "squared_error"
+    net = nd.MLP((3, 4, 2), loss=loss, dtype=np.float64, seed=1)
+    mean, scale = [1e3, 0.0, -2.0], [0.5, 1.0, 20.0]
+    net.notes = {"mean": mean, "scale": scale, "mine": 1}
+    X = rng.normal(size=(9, 3)) * scale + mean
+    expected = net.predict((X - mean) / scale)
+    if task == "regression":
+        net.notes |= {"target_mean": [5.0, -1.0], "target_scale": [10.0, 0.1]}
+        expected = expected * [10.0, 0.1] + [5.0, -1.0]
+    raw = scaling.folded(net)
+    assert raw.notes == {"mine": 1}
+    np.testing.assert_allclose(raw.predict(X), expected, rtol=1e-10)
+    assert scaling.folded(raw) is raw
+
+
+def test_npz_with_keras_names_keeps_its_test_part(npz, capsys):
+    X, y = problem()
+    path = npz(x_train=X[:40].reshape(40, 3, 1), y_train=y[:40, None], x_test=X[40:], y_test=y[40:])
+    source = load(path)
+    np.testing.assert_array_equal(source.x_train, X[:40])
+    np.testing.assert_array_equal(source.x_test, X[40:])
+    np.testing.assert_array_equal(source.y_train, y[:40])
+    assert train("--dataset", path, *QUICK) == 0
+    assert "data.npz 3-5-3: test accuracy" in capsys.readouterr().out
+
+
+def test_npz_with_x_and_y_is_split_the_same_way_each_time_with_a_share_of_each_class(npz):
+    X, y = problem(100)
+    path = npz(X=X, y=y)
+    first, second = load(path), load(path)
+    np.testing.assert_array_equal(first.x_test, second.x_test)
+    assert (len(first.x_train), len(first.x_test)) == (80, 20)
+    assert {*map(tuple, first.x_train), *map(tuple, first.x_test)} == {*map(tuple, X)}
+    np.testing.assert_allclose(np.bincount(first.y_test), np.bincount(y) / 5, atol=1)
+    rest, x_validation, y_validation = first.with_validation()
+    assert (len(rest.x_train), len(x_validation), len(y_validation)) == (72, 8, 8)
+    assert not {*map(tuple, rest.x_train)} & {*map(tuple, x_validation)}
+
+
+@pytest.mark.parametrize(
+    ("y", "task"),
+    [
+        (np.array(["a", "b"]), "classification"),
+        (np.array([b"a", b"b"]), "classification"),
+        (np.array([True, False]), "classification"),
+        (np.array([-1, 1]), "classification"),
+        (np.arange(100), "classification"),
+        (np.arange(101), "regression"),
+        (np.array([0.0, 1.0]), "regression"),
+        (np.arange(10).reshape(5, 2), "regression"),
+    ],
+)
+def test_the_target_tells_the_task(npz, y, task):
+    y = np.tile(y, (2 if len(y) > 99 else 30, *[1] * (y.ndim - 1)))
+    source = load(npz(X=np.random.default_rng(0).normal(size=(len(y), 2)), y=y))
+    assert source.task == task
+    json.dumps(source.classes)
+
+
+def test_two_targets_are_learned_together(npz, capsys):
+    X, _ = problem()
+    assert train("--dataset", npz(X=X, y=X[:, :2] * [1, 1000]), *QUICK) == 0
+    assert "data.npz 3-5-2: test R^2 " in capsys.readouterr().out
+
+
+def test_the_task_may_be_given(npz, capsys):
+    X, y = problem()
+    assert train("--dataset", npz(X=X, y=y), *QUICK, "--task", "regression") == 0
+    assert train("--dataset", npz(X=X, y=y / 2), *QUICK, "--task", "classification") == 0
+    first, second = capsys.readouterr().out.splitlines()
+    assert "3-5-1: test R^2" in first and "3-5-3: test accuracy" in second
+
+
+def test_images_have_one_mean_and_tables_one_for_each_column():
+    x = np.array([[0, 10], [4, 10]])
+    y = np.array([0, 1])
+    table = scaling.Scaling.of(sources.Source("t", x, y, x, y, classes=[0, 1]))
+    assert (table.mean, table.scale) == ([2.0, 10.0], [2.0, 1.0])
+    np.testing.assert_array_equal(table.samples(x), [[-1, 0], [1, 0]])
+    images = scaling.Scaling.of(sources.Source("i", x, y, x, y, classes=[0, 1], images=True))
+    assert (images.mean, images.scale) == (6.0, np.float32(np.sqrt(18)))
+    prices = scaling.Scaling.of(sources.Source("p", x, np.array([10.0, 30.0]), x, y))
+    np.testing.assert_array_equal(prices.targets(np.array([10.0, 40.0])), [[-1], [2]])
+
+
+# CSV in its many ways
+
+
+@pytest.mark.parametrize(
+    ("text", "names", "target"),
+    [
+        ("a,b,kind\n1,2,x\n", ["a", "b", "kind"], None),
+        ("1,2,x\n3,4,y\n", None, None),
+        ("1;2;x\r\n3;4;y\r\n", None, None),
+        ("\ufeffa\tb\tclass\n1\t2\tx\n\n", ["a", "b", "class"], 2),
+        ("Y,2010,2011\n1,2,3\n", ["Y", "2010", "2011"], 0),
+        (",b,label\n1,2,x\n", ["", "b", "label"], 2),
+        ("1,,x\n3,4,y\n", None, None),
+        ('"a, b",c,Target\n1,2,"x,y"\n', ["a, b", "c", "Target"], 2),
+    ],
+)
+def test_header_and_target_are_found(table, text, names, target):
+    found = tables.read_csv(tables.Path(table(text)))
+    assert found.names == names
+    assert found.guess_target() == target
+    assert found.width == 3
+
+
+@pytest.mark.parametrize("column", ["kind", "4", None])
+def test_the_target_is_a_name_a_number_or_the_last_column(table, column):
+    X, y = problem()
+    source = load(table(rows_of(X, y)), target=column)
+    assert (source.columns, source.target, source.classes) == (["a", "b", "c"], "kind", [0, 1, 2])
+    source = load(table(rows_of(X, y, header=None)), target="2")
+    assert (source.columns, source.target, source.task) == (None, 2, "regression")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a,b,y\n1,2,0\n1,x2,1\n", "column 'b', row 2 (line 3): 'x2' is no finite number"),
+        ("1,2,0\n1,inf,1\n", "column 2, row 2 (line 2): 'inf' is no finite number"),
+        ("a,b,y\n1,2,0\n1, ,1\n", "column 'b', row 2 (line 3): a value is missing ('')"),
+        ("a,b,y\n1,NA,0\n", "column 'b', row 1 (line 2): a value is missing ('NA')"),
+        ("a,b,y\n1,2,0\n\n1,2,?\n", "column 'y', row 2 (line 4): a value is missing ('?')"),
+        ("a,b,y\n1,2,0\n1,2\n", "line 3 has 2 cells, but 3 are needed"),
+        ("a,a,y\n1,2,0\n", "has two columns named 'a'"),
+        ("a,b,y\n", "holds no rows of data"),
+        ("", "holds no rows of data"),
+        ('a,b,y\n1,"2,0\n', "is no CSV file in UTF-8"),
+        ("y\n1\n0\n", "has only one column"),
+        ("a,y\n1,2\n3,2\n4,2\n5,2\n", "there is only one class, [2]"),
+        ("a,y\n1,0\n3,1\n", "has 2 rows, too few to set one in 5 aside"),
+        ("1e308,0\n-1e308,1\n1,0\n1,1\n" * 5, "column 1 is too large or too small"),
+    ],
+)
+def test_a_table_with_a_fault_is_refused_in_one_line(table, capsys, text, message):
+    path = table(text)
+    assert train("--dataset", path, *QUICK) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("numadelta: ") and message in line and "data.csv" in line
+
+
+def test_a_column_that_is_not_there_is_named_with_those_that_are(table, capsys):
+    path = table("a,b,y\n1,2,0\n")
+    assert train("--dataset", path, "--target", "z") == 1
+    assert "has no column 'z'; it has a, b, y" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"X": np.eye(3)}, "holds X, but x_train, y_train, x_test, y_test or X, y are needed"),
+        ({"X": np.eye(9), "y": np.eye(9, dtype=int)}, "y is one-hot"),
+        ({"X": np.eye(9), "y": np.arange(8)}, "training samples and targets have shapes"),
+        ({"X": np.array([[1, np.nan]] * 9), "y": np.arange(9)}, "column 2, row 1 is nan"),
+        ({"X": np.arange(9), "y": np.arange(9)}, "has shape (9,) and dtype int64"),
+        ({"X": np.array([["a"]] * 9), "y": np.arange(9)}, "but rows of numbers are needed"),
+        ({"X": np.eye(9), "y": np.full(9, np.nan)}, "regression needs finite numbers"),
+        ({"X": np.eye(9), "y": np.array([None] * 9)}, "allow_pickle=False"),
+        ({"X": np.eye(9), "y": np.arange(9) * 1j}, "y in"),
+    ],
+)
+def test_arrays_with_a_fault_are_refused_in_one_line(npz, capsys, arrays, message):
+    assert train("--dataset", npz(**arrays), *QUICK) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("numadelta: ") and message in line and "data.npz" in line
+
+
+def test_strings_are_no_targets_of_a_regression(npz, capsys):
+    path = npz(X=np.eye(9), y=np.array(["a", "b", "c"] * 3))
+    assert train("--dataset", path, "--task", "regression") == 1
+    assert "regression needs finite numbers" in capsys.readouterr().err
+
+
+def test_a_missing_and_a_damaged_file_exit_with_1(tmp_path, capsys):
+    path = tmp_path / "data.npz"
+    assert train("--dataset", path) == 1
+    assert capsys.readouterr().err == f"numadelta: {path}: No such file or directory\n"
+    path.write_bytes(b"PK\x03\x04 and no more")
+    assert train("--dataset", path) == 1
+    assert "is damaged or no file of NumPy arrays" in capsys.readouterr().err
+
+
+# Options
+
+
+def test_hidden_takes_spaces_and_commas(monkeypatch, npz):
+    X, y = problem()
+    seen = []
+    monkeypatch.setattr(
+        nd.MLP, "fit", lambda net, *data, **options: seen.append(net) or nd.History()
+    )
+    for hidden in (["6", "4"], ["6,4"], ["6,", "4"]):
+        options = "--dropout 0.25 --input-dropout 0.1 --weight-decay 0.001 --seed 3".split()
+        assert train("--dataset", npz(X=X, y=y), "--hidden", *hidden, *options, "--quiet") == 0
+        assert seen[-1].layer_sizes == (3, 6, 4, 3)
+    net = seen[-1]
+    assert (net.dropout, net.input_dropout, net.weight_decay) == (0.25, 0.1, 0.001)
+
+
+def test_json_is_all_that_is_on_stdout(npz, tmp_path, capsys):
+    X, y = problem()
+    saved = tmp_path / "net.npz"
+    arguments = ["--dataset", npz(X=X, y=y), "--hidden", "4", "--epochs", "2", "--save", saved]
+    assert train(*arguments, "--json") == 0
+    out, err = capsys.readouterr()
+    result = json.loads(out)
+    assert set(result) >= {"dataset", "task", "layers", "epochs", "seconds", "history", "options"}
+    assert (result["layers"], result["epochs"], result["task"]) == ([3, 4, 3], 2, "classification")
+    assert result["test"]["loss"] == result["history"]["val_loss"][-1]
+    assert 0 <= result["train"]["score"] <= 1
+    assert result["options"]["batch_size"] == 32 and result["options"]["hidden"] == [4]
+    assert result["files"] == [str(saved)]
+    assert err.splitlines()[0].startswith("epoch 1/2")
+    assert train(*arguments, "--json", "--quiet") == 0
+    out, err = capsys.readouterr()
+    assert json.loads(out)["epochs"] == 2 and err == ""
+
+
+def test_early_stopping_keeps_the_best_epoch_of_a_part_of_the_training_data(npz, capsys):
+    rng = np.random.default_rng(0)
+    path = npz(X=rng.normal(size=(100, 3)), y=rng.integers(0, 2, 100))  # nothing to learn
+    arguments = ["--dataset", path, "--hidden", "8", "--epochs", "50", "--json", "--quiet"]
+    assert train(*arguments, "--early-stopping", "3") == 0
+    result = json.loads(capsys.readouterr().out)
+    losses = result["history"]["val_loss"]
+    assert result["epochs"] == len(losses) == result["best_epoch"] + 4 < 50
+    assert losses[result["best_epoch"]] == min(losses)
+    assert result["test"]["loss"] not in losses
+    assert result["options"]["early_stopping"] == 3
+    assert train("--dataset", path, *QUICK, "--early-stopping") == 0
+    assert "2 epochs (best: " in capsys.readouterr().out
+
+
+def test_training_that_diverges_exits_with_1(npz, capsys):
+    X, y = problem()
+    arguments = ["--dataset", npz(X=X, y=y / 2), *QUICK, "--lr", "1e30"]
+    with np.errstate(all="ignore"):
+        assert train(*arguments) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "numadelta: epoch " in line and "finite" in line
+
+
+def test_a_warning_is_one_line_without_a_place_in_the_source(npz, capsys):
+    X, y = problem()
+    assert train("--dataset", npz(X=X, y=y), *QUICK, "--batch-size", "1000") == 0
+    assert capsys.readouterr().err == (
+        "numadelta: warning: batch_size is 1000, but there are only 48 samples; using these\n"
+    )
+
+
+def test_pictures_of_a_table_are_those_that_it_can_have(npz, tmp_path, capsys):
+    pytest.importorskip("matplotlib")
+    X, y = problem()
+    for name, target, expected in (
+        ("c", y, {"learning-curves.png", "effective-rates.png", "confusion-matrix.png"}),
+        ("r", y / 2, {"learning-curves.png", "effective-rates.png"}),
+    ):
+        folder = tmp_path / name
+        assert train("--dataset", npz(X=X, y=target), *QUICK, "--plot", folder, "--json") == 0
+        assert {path.name for path in folder.iterdir()} == expected
+        files = json.loads(capsys.readouterr().out)["files"]
+        assert set(files) == {str(folder / name) for name in expected}
+
+
+def test_a_folder_that_is_a_file_is_refused_before_the_training(npz, tmp_path, capsys):
+    X, y = problem()
+    (tmp_path / "taken").write_text("")
+    assert train("--dataset", npz(X=X, y=y), "--plot", tmp_path / "taken") == 1
+    assert train("--dataset", npz(X=X, y=y), "--save", tmp_path) == 1
+    first, second = capsys.readouterr().err.splitlines()
+    assert first.endswith("taken: File exists") and second.endswith("Is a directory")
