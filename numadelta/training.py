@@ -23,6 +23,7 @@ from numadelta.optimizer import Adadelta
 
 # The norm of the gradient is taken in every tenth batch: in each it costs 3 % of an epoch.
 NORM_EVERY = 10
+NO_CLIP = Clip(None, None)
 # Quantiles of effective rates are over so many parameters of a layer, at most.
 RATES = 10_000
 QUANTILES = (0.05, 0.5, 0.95)
@@ -42,12 +43,10 @@ class Mark(NamedTuple):
     callbacks: list[dict[str, Any] | None] | None = None
 
 
-class Totals(NamedTuple):
-    """What is added up over the batches of an epoch."""
-
-    loss: float = 0.0
-    hits: float = 0.0
-    norm: float = 0.0
+# What is added up over the batches of an epoch: loss, hits, norm of the gradient.  No named tuple: one
+# takes 0.4 us to make, 2 % of the step of a tiny network.
+Totals = tuple[float, float, float]
+NOTHING = 0.0, 0.0, 0.0
 
 
 class Training:
@@ -81,7 +80,7 @@ class Training:
         steps, now = self.optimizer.steps, time.perf_counter()
         mark = Mark(epoch, steps, self.rng.bit_generator.state, stopped)
         # Three stores and no call between them, where a signal could interrupt.
-        self._mark, self._ledger, self._started = mark, (steps, Totals(), Totals()), now
+        self._mark, self._ledger, self._started = mark, (steps, NOTHING, NOTHING), now
 
     @property
     def epoch(self) -> int:
@@ -136,13 +135,11 @@ class Training:
             self._mark = self._mark._replace(stopped=True)
             return
         batch_hooks = self.hooks.methods["on_train_batch_end"]
+        totals = self.totals
         for batch in range(self.batch, count):
+            rows = order[batch * size : (batch + 1) * size]
             try:
-                loss = self._step(
-                    batch,
-                    order[batch * size : (batch + 1) * size],
-                    None if keys is None else keys[batch],
-                )
+                loss, totals = self._step(batch, rows, keys, totals)
             except ValueError as error:
                 self.hooks.call("on_train_end", self._last_logs())  # best weights come back
                 raise ValueError(f"epoch {epoch + 1}, batch {batch + 1}: {error}") from error
@@ -157,29 +154,38 @@ class Training:
             self._save(shown)
         self._save_if_best(shown)
 
-    def _step(self, batch: int, rows: NDArray[Any], keys: NDArray[np.uint32] | None) -> float:
-        grad, totals = self.batches.grad, self.totals
-        loss, hits = self.batches.backpropagate(rows, keys)
+    def _step(
+        self,
+        batch: int,
+        rows: NDArray[Any],
+        keys: NDArray[np.uint32] | None,
+        totals: Totals,
+    ) -> tuple[float, Totals]:
+        """Take a step; return the loss of the batch and the totals after it."""
+        grad = self.batches.grad
+        loss, hits = self.batches.backpropagate(rows, None if keys is None else keys[batch])
         if not math.isfinite(loss):
             raise ValueError(f"the loss must be finite, but is {loss}")
-        norm = totals.norm
+        total, hits_total, norm = totals
         if batch % NORM_EVERY == 0:
             norm += euclidean_norm(grad)
-        self.clip.apply(grad)
-        after = Totals(totals.loss + float(loss) * len(rows), totals.hits + float(hits), norm)
-        self._ledger = self.optimizer.steps, totals, after
+        if self.clip != NO_CLIP:
+            self.clip.apply(grad)
+        after = total + float(loss) * len(rows), hits_total + float(hits), norm
+        self._ledger = self._mark.steps + batch, totals, after
         self.optimizer.step(grad)
-        return loss
+        return loss, after
 
     def _end_epoch(self, epoch: int, shown: progress.Silent) -> None:
         if self.checkpoints is not None:
             self._mark = self._mark._replace(callbacks=self.hooks.state())
-        logs: dict[str, Any] = {"loss": float(self.totals.loss / self.batches.rows)}
+        loss, hits, norm = self.totals
+        logs: dict[str, Any] = {"loss": loss / self.batches.rows}
         if self.batches.network.counts_hits:
-            logs["score"] = float(self.totals.hits / self.batches.rows)
+            logs["score"] = hits / self.batches.rows
         if self.validate is not None:
             logs["val_loss"], logs["val_score"] = self.validate()
-        logs["grad_norm"] = self.totals.norm / -(-self.batches.count // NORM_EVERY)
+        logs["grad_norm"] = norm / -(-self.batches.count // NORM_EVERY)
         logs["effective_lr"] = self._effective_rates()
         logs["lr"] = float(self.optimizer.lr)  # type: ignore[arg-type]
         logs["seconds"] = time.perf_counter() - self._started
@@ -293,7 +299,8 @@ class Training:
             raise ValueError(f"batch is {batch}, but an epoch has {self.batches.count}")
         arrays.check_like("theta", members["theta"], self.optimizer.params)
         arrays.check_finite("theta", members["theta"])
-        totals = Totals._make(map(float, settings["totals"]))
+        loss, hits, norm = map(float, settings["totals"])
+        totals = loss, hits, norm
         history = History.of(settings["history"], epoch)
         stopped, started = bool(settings["stopped"]), time.perf_counter() - settings["seconds"]
         type(self.rng.bit_generator)().state = settings["rng"]  # raises if it is none

@@ -779,7 +779,9 @@ class Stepless:
         pytest.fail("a step was taken")
 
 
-@pytest.mark.parametrize("value", [object(), {1, 2}, 1j, Counter], ids=str)
+@pytest.mark.parametrize(
+    "value", [object(), {1, 2}, 1j, Counter], ids=lambda value: type(value).__name__
+)
 def test_a_state_that_no_file_can_hold_is_refused_before_the_first_step(tmp_path, value):
     with pytest.raises(TypeError, match="cannot be written to a checkpoint"):
         begin(checkpoint=tmp_path, last=[Keeper(value), Stepless()])

@@ -268,7 +268,7 @@ def test_a_narrower_gradient_is_promoted(door, narrow, wide):
         ([[0.5], [0.5, 0.5]], ValueError),
         ([], ValueError),
     ],
-    ids=repr,
+    ids=lambda value: "iterator" if hasattr(value, "__next__") else repr(value),
 )
 def test_what_is_no_array_of_numbers_is_no_gradient(door, grads, error):
     with pytest.raises(error, match="^grads "):
