@@ -13,6 +13,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 EXAMPLES = ROOT / "examples"
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+GUIDE = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
 
 slow_without_jit = pytest.mark.skipif(
     bool(numba.config.DISABLE_JIT), reason="compiled loops take minutes in plain Python"
@@ -36,8 +37,9 @@ def run_example(name, *arguments, folder):
 
 
 @slow_without_jit
-@pytest.mark.parametrize("block", re.findall(r"```python\n(.*?)```", README, re.DOTALL))
-def test_python_blocks_of_the_readme_run(block, tmp_path):
+@pytest.mark.parametrize("block", re.findall(r"```python\n(.*?)```", README + GUIDE, re.DOTALL))
+def test_python_blocks_of_readme_and_guide_run(block, tmp_path):
+    pytest.importorskip("sklearn")
     script = tmp_path / "block.py"
     script.write_text(block, encoding="utf-8")
     runpy.run_path(str(script))
@@ -138,3 +140,28 @@ def test_fit_image_agrees_with_curve_fit(tmp_path):
 def test_multi_start_finds_the_best_arrangement(tmp_path):
     out = run_example("multi_start.py", "--starts", 300, folder=tmp_path)
     assert re.findall(r"best (-[\d.]+)", out) == ["-16.505384"] * 2
+
+
+@slow_without_jit
+def test_compare_sklearn_prints_both(tmp_path):
+    pytest.importorskip("sklearn")
+    out = run_example("compare_sklearn.py", "--quick", folder=tmp_path)
+    ours, theirs = re.search(r"^digits +([\d.]+) +([\d.]+)", out, re.MULTILINE).groups()
+    assert min(float(ours), float(theirs)) > 0.8
+
+
+@needs_mnist
+@slow_without_jit
+def test_dropout_mnist_draws_four_pictures(tmp_path):
+    out = run_example(
+        "dropout_mnist.py", "--epochs", 1, "--rows", 1000, "--plot", "p", folder=tmp_path
+    )
+    assert float(re.search(r"test accuracy ([\d.]+)%", out)[1]) > 50
+    assert len(list((tmp_path / "p").glob("*.png"))) == 4
+
+
+@slow_without_jit
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_kill_and_resume_ends_with_the_same_bits(tmp_path):
+    out = run_example("kill_and_resume.py", "--kills", 20, folder=tmp_path)
+    assert re.search(r"final bits equal +yes", out)
