@@ -25,6 +25,7 @@ import numpy as np
 import pytest
 
 import numadelta as nd
+from file_writer import write_states
 from mlp_reference import problem
 from numadelta import checkpoint
 from numadelta.checkpoint import CheckpointError
@@ -826,11 +827,6 @@ def test_hidden_files_of_others_are_not(tmp_path, name):
 # Two writers
 
 
-def states(number):
-    """Return settings and arrays of one writer, of a size of its own."""
-    return {"writer": number}, {name: np.full(10_000 * number, number) for name in ("a", "b")}
-
-
 def check_state(path):
     settings, arrays = read(path)
     number = settings["writer"]
@@ -838,12 +834,6 @@ def check_state(path):
     for array in arrays.values():
         assert array.shape == (10_000 * number,) and (array == number).all()
     return number
-
-
-def write_states(path, number, times):
-    settings, arrays = states(number)
-    for _ in range(times):
-        checkpoint.write(path, "numadelta.Training", 1, settings, **arrays)
 
 
 def test_two_processes_on_one_path_never_make_a_mixed_file(tmp_path):
