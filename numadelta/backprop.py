@@ -73,8 +73,7 @@ class Workspace:
         self.network = network
         self.rows = rows
         self.outputs = [*buffers(), np.empty((rows, network.sizes[-1]), dtype)]
-        self.custom = isinstance(network.activation, custom.Activation)
-        self.sums = buffers(self.custom)
+        self.sums = buffers(isinstance(network.activation, custom.Activation))
         self.deltas = buffers(training)
         self.dropped = buffers(training and network.dropout > 0)
         self.bias_grad = np.empty(network.sizes[-1], dtype)
@@ -118,10 +117,20 @@ class Workspace:
             layers.activate(self.outputs[k], bias, activation)
 
     def loss(
-        self, views: Views, inputs: Any, y: NDArray[Any], sample_weight: NDArray[Any] | None = None
+        self,
+        views: Views,
+        inputs: Any,
+        y: NDArray[Any],
+        sample_weight: NDArray[Any] | None = None,
+        outputs: NDArray[Any] | None = None,
     ) -> tuple[float, float]:
-        """Return loss and hits, both summed over the batch, without the penalty."""
+        """Return loss and hits, both summed over the batch, without the penalty.
+
+        `outputs`, if given, takes what the last layer adds up, biases included.
+        """
         sums = self.output_sums(views, inputs)
+        if outputs is not None:
+            np.add(sums, views.biases[-1], out=outputs)
         weights = self.ones if sample_weight is None else sample_weight
         return self.network.loss(sums, views.biases[-1], y, weights, self.bias_grad)
 

@@ -161,6 +161,7 @@ class Hooks:
             ]
             for hook in HOOKS
         }
+        self._keepers = [one for one in self.callbacks if hasattr(one, "state_dict")]
         for callback in self.callbacks:
             if hasattr(callback, "set_model"):
                 callback.set_model(model)
@@ -175,22 +176,15 @@ class Hooks:
                 stop = True
         return stop
 
-    def names(self) -> list[str | None]:
-        """Return the types of the callbacks that keep a state, None for the others."""
-        return [
-            type(callback).__qualname__ if hasattr(callback, "state_dict") else None
-            for callback in self.callbacks
-        ]
+    def names(self) -> list[str]:
+        """Return the types of the callbacks that keep a state."""
+        return [type(callback).__qualname__ for callback in self._keepers]
 
-    def state(self) -> list[dict[str, Any] | None]:
-        """Return copies of the callbacks' states, None for those that keep none."""
-        return [
-            copy.deepcopy(callback.state_dict()) if hasattr(callback, "state_dict") else None
-            for callback in self.callbacks
-        ]
+    def state(self) -> list[dict[str, Any]]:
+        """Return copies of the states of these."""
+        return [copy.deepcopy(callback.state_dict()) for callback in self._keepers]
 
-    def load_state(self, states: list[dict[str, Any] | None]) -> None:
+    def load_state(self, states: list[dict[str, Any]]) -> None:
         """Give the callbacks their states back."""
-        for callback, state in zip(self.callbacks, states, strict=True):
-            if state is not None:
-                callback.load_state_dict(state)
+        for callback, state in zip(self._keepers, states, strict=True):
+            callback.load_state_dict(state)

@@ -6,7 +6,6 @@ import errno
 import io
 import json
 import os
-import re
 import secrets
 import time
 import zipfile
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 
 # A temporary file that nobody has written to for so many seconds was left by a killed process.
 ABANDONED = 600
+TEMPORARY = ".numadelta-tmp"
 
 
 class CheckpointError(ValueError):
@@ -42,11 +42,7 @@ def write(
     a full disk or Ctrl-C leaves the file that was there.  Temporary files that killed processes
     left are removed.
     """
-    path = Path(path)
-    if path.is_dir():
-        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
-    if path.exists() and not path.is_file():  # a device, which the rename would replace
-        raise FileExistsError(errno.EEXIST, "this is no regular file", str(path))
+    check_target(path)
     for name, array in arrays.items():
         if array.dtype.hasobject:
             raise TypeError(f"{name} holds objects, which cannot be written to a checkpoint")
@@ -55,13 +51,27 @@ def write(
         default=_python_number,
     )
     members: dict[str, Any] = {"header": np.array(header), **arrays}
-    content = _archive(members)
+    replace(path, _archive(members).getbuffer())
+
+
+def check_target(path: str | os.PathLike[str]) -> None:
+    """Refuse a folder, and a device, which the rename would replace."""
+    path = Path(path)
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    if path.exists() and not path.is_file():
+        raise FileExistsError(errno.EEXIST, "this is no regular file", str(path))
+
+
+def replace(path: str | os.PathLike[str], content: bytes | memoryview) -> None:
+    """Write a file as a whole or not at all, and remove what killed writers left beside it."""
+    path = Path(path)
     _remove_abandoned(path.parent)
     # Not tempfile: its files are readable by their owner only, and the rename would keep that.
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}{TEMPORARY}")
     try:
         with open(temporary, "xb") as file:
-            file.write(content.getbuffer())
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
@@ -95,10 +105,9 @@ def _python_number(value: Any) -> Any:
 
 
 def _remove_abandoned(folder: Path) -> None:
-    for left in folder.glob(".*.????????"):
+    for left in folder.glob(f".*{TEMPORARY}"):
         with suppress(OSError):
-            ours = re.fullmatch("[0-9a-f]{8}", left.suffix[1:])
-            if ours and time.time() - left.stat().st_mtime > ABANDONED:
+            if time.time() - left.stat().st_mtime > ABANDONED:
                 left.unlink()
 
 

@@ -212,7 +212,12 @@ def _make_way(checkpoints: Checkpoints, source: Path | None, saved: Saved | None
     """
     checkpoints.forget()
     files = checkpoints.files()
-    if not files and not (checkpoints.folder / BEST).exists():
+    if not files and (checkpoints.folder / BEST).exists():
+        raise FileExistsError(
+            f"{checkpoints.folder} holds the {BEST} of another training; move it or take another "
+            "folder"
+        )
+    if not files:
         return
     if saved is None or source is None or not source.samefile(checkpoints.folder):
         raise FileExistsError(

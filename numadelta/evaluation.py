@@ -34,14 +34,14 @@ def evaluate(
     Weights have a mean of one.
     """
     loss, hits = 0.0, 0.0
+    sums = None if network.counts_hits else np.empty((len(y), network.sizes[-1]), X.dtype)
     for rows, workspace in _chunks(network, X):
         weights = None if sample_weight is None else sample_weight[rows]
-        chunk_loss, chunk_hits = workspace.loss(views, X[rows], y[rows], weights)
+        found = None if sums is None else sums[rows]
+        chunk_loss, chunk_hits = workspace.loss(views, X[rows], y[rows], weights, found)
         loss += chunk_loss
         hits += chunk_hits
-    score = hits / len(y)
-    if not network.counts_hits:
-        score = _r2_score(y, outputs(network, views, X), sample_weight)
+    score = hits / len(y) if sums is None else _r2_score(y, sums, sample_weight)
     return float(loss / len(y) + penalty(views, network.weight_decay)), float(score)
 
 

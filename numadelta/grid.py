@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import math
 import os
-import sys
 import time
 import warnings
-import zlib
 from collections.abc import Callable, Generator, Iterable
-from contextlib import closing, suppress
+from contextlib import closing
 from itertools import product
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from numadelta import arrays, sweep_file, threads
+from numadelta import arrays, data, progress, sweep_file, threads
 from numadelta.interrupts import Terminated, termination_interrupts
 from numadelta.mlp import MLP
 from numadelta.sweep_result import FIGURES, OPTIONS, RUN, Sweep, key
@@ -66,8 +64,8 @@ def sweep(
     n_jobs : int, default -1
         Number of processes, counted as joblib does: -1 is one for each core.  1 trains here.
     verbose : {0, 1}, default 1
-        0 is silent; 1 shows a progress bar (on a terminal, if tqdm is installed), else prints a
-        line for each finished run.
+        0 is silent; 1 shows a progress bar (on a terminal or in a notebook, if tqdm is installed),
+        else prints a line for each finished run.
 
     Returns
     -------
@@ -141,9 +139,9 @@ def sweep(
         **net._pairs(),
         "epochs": epochs,
         "batch_size": batch_size,
-        "checksum of X": _checksum(X),
-        "checksum of y": _checksum(y),
-        "checksum of validation_data": _checksum(*validation_data),
+        "checksum of X": data.checksum(X),
+        "checksum of y": data.checksum(y),
+        "checksum of validation_data": data.checksum(*validation_data),
     }
     options = {"epochs": epochs, "batch_size": batch_size, "validation_data": validation_data}
     # Seeds outermost: a sweep that is cut short has tried every combination.
@@ -152,7 +150,8 @@ def sweep(
         rows = {run: known[run] for run in runs if run in known}
         missing = [run for run in runs if run not in rows]
         with closing(_train_all(joblib, n_jobs, missing, net, X, y, options)) as finished:
-            bar = _bar(finished, len(runs), len(rows)) if verbose else None
+            tqdm = progress.bar_maker() if verbose else None
+            bar = tqdm and tqdm(finished, total=len(runs), initial=len(rows), unit="run")
             for row in finished if bar is None else bar:
                 add(row)
                 rows[key(row)] = row
@@ -174,15 +173,6 @@ def _values(name: str, given: Any, check: Callable[[str, Any], Any]) -> list[Any
     if len(set(values)) < len(values):
         raise ValueError(f"{name} must not hold a value twice, but is {values}")
     return values
-
-
-def _checksum(*data: Any) -> int:
-    checksum = 0
-    for part in data:
-        dense = isinstance(part, np.ndarray)
-        for array in (part,) if dense else (part.data, part.indices, part.indptr):
-            checksum = zlib.crc32(array.data, checksum)
-    return checksum
 
 
 def _train_all(
@@ -232,14 +222,3 @@ def _train(
     finally:
         threads.set_num_threads(num_threads)
     return row | {"loss": loss, "score": score, "seconds": time.perf_counter() - started}
-
-
-def _bar(rows: Iterable[dict[str, Any]], total: int, done: int) -> Any:
-    """Return the rows with a progress bar around them, or None where it cannot be shown."""
-    # A notebook is no terminal, but tqdm.auto knows how to draw in it.
-    if sys.stderr.isatty() or "ipykernel" in sys.modules:
-        with suppress(ImportError):
-            from tqdm.auto import tqdm
-
-            return tqdm(rows, total=total, initial=done, unit="run")
-    return None

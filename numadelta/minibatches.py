@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
 from typing import Any
 
 import numpy as np
@@ -81,12 +80,3 @@ class Batches:
             if self.grad.any():
                 return False
         return True
-
-    def checksum(self) -> int:
-        """Return a checksum of samples, targets and weights."""
-        samples = (self.x,) if self._dense else (self.x.data, self.x.indices, self.x.indptr)
-        weights = () if self.sample_weight is None else (self.sample_weight,)
-        checksum = 0
-        for array in (*samples, self.y, *weights):
-            checksum = zlib.crc32(np.ascontiguousarray(array).data, checksum)
-        return checksum

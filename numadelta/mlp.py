@@ -322,7 +322,8 @@ class MLP:
             ``on_train_end(logs)``.  A callback that raises ``StopIteration`` ends the training;
             ``set_model(net)`` is called first, if there is one.  What `numadelta.callbacks` has,
             `EarlyStopping`, keeps its state in checkpoints through ``state_dict()`` and
-            ``load_state_dict(state)``; so may yours (a dict of arrays and JSON values).
+            ``load_state_dict(state)``; so may yours (a dict of arrays and JSON values).  What is
+            added to the logs must be JSON values, too, if there are checkpoints.
         checkpoint : path-like or Checkpoints, optional
             The folder where the training is saved after each epoch; `Checkpoints` says otherwise.
         resume : bool or path-like, default False
@@ -351,7 +352,8 @@ class MLP:
         ------
         TypeError, ValueError
             If an argument is not as described, or if a loss or gradient is not finite; the message
-            then names epoch and batch, and the parameters are those after the last whole step.
+            then names epoch and batch, and the parameters are those after the last whole step (or
+            the best, with `EarlyStopping`).
         FileNotFoundError, numadelta.checkpoint.CheckpointError
             If there is nothing to resume from, or nothing undamaged.
         OSError
@@ -379,7 +381,7 @@ class MLP:
         rho = arrays.check_hyperparameter("rho", rho, self.dtype)
         eps = arrays.check_hyperparameter("eps", eps, self.dtype)
         clip = Clip.checked(clipvalue, global_clipnorm, self.dtype)
-        validate = self._validation(validation_data)
+        held_out = self._held_out(validation_data)
         hooks = Hooks(callbacks or (), self)
         if batch_size > rows:
             warnings.warn(
@@ -394,9 +396,19 @@ class MLP:
             options = {
                 "lr": "a schedule" if callable(lr) else schedule(0),
                 **{"rho": rho, "eps": eps, "batch_size": batch_size, "shuffle": shuffle},
-                **{"samples": rows, "checksum": batches.checksum(), **clip._asdict()},
+                **{"samples": rows, "checksum": data.checksum(samples, y, sample_weight)},
             }
-            context = {"network": self._settings(), "options": options, "notes": self.notes}
+            options |= {**clip._asdict(), "validation_data": data.checksum(*(held_out or ()))}
+            functions = {**self._pairs(), **({"lr": (lr,)} if callable(lr) else {})}
+            options["functions"] = {
+                name: [custom.fingerprint(function) for function in pair]
+                for name, pair in functions.items()
+            }
+            context = {
+                "network": self._settings(),
+                "options": options,
+                "notes": self._checked_notes(),
+            }
             saver, saved = checkpoints.begin(checkpoint, resume, context)
         if self._optimizer is None:
             self._optimizer = Adadelta(self._theta)
@@ -409,7 +421,7 @@ class MLP:
             shuffle=shuffle,
             lr=schedule,
             clip=clip,
-            validate=validate,
+            validate=held_out and self._evaluation(*held_out),
             checkpoints=saver,
         )
         # An overflow ends in a loss that is not finite, which is an error with epoch and batch.
@@ -426,9 +438,9 @@ class MLP:
         number = arrays.check_hyperparameter("lr", lr, self.dtype)
         return lambda epoch: number
 
-    def _validation(
+    def _held_out(
         self, validation_data: tuple[ArrayLike, ArrayLike] | None
-    ) -> Callable[[], tuple[float, float]] | None:
+    ) -> tuple[Any, NDArray[Any]] | None:
         if validation_data is None:
             return None
         if not isinstance(validation_data, (tuple, list)) or len(validation_data) != 2:
@@ -436,9 +448,11 @@ class MLP:
                 f"validation_data must be a tuple (X, y), but is {type(validation_data)}"
             )
         try:
-            X, y = self._check_data(*validation_data)
+            return self._check_data(*validation_data)
         except (TypeError, ValueError) as error:
             raise type(error)(f"validation_data: {error}") from error
+
+    def _evaluation(self, X: Any, y: NDArray[Any]) -> Callable[[], tuple[float, float]]:
         network = self._network()
         return lambda: evaluation.evaluate(network, self._views(), X, y)
 
@@ -552,9 +566,7 @@ class MLP:
             If the file cannot be written.
         """
         arrays.check_finite("theta", self._theta)
-        if not isinstance(self.notes, dict):
-            raise TypeError(f"notes must be a dict, but is {self.notes!r}")
-        content = {"network": self._settings(), "notes": self.notes}
+        content = {"network": self._settings(), "notes": self._checked_notes()}
         checkpoint.write(path, FILE_FORMAT, FILE_VERSION, content, theta=self._theta)
 
     def _settings(self) -> dict[str, Any]:
@@ -570,6 +582,11 @@ class MLP:
             "dtype": self.dtype.name,
             "seed": self.seed,
         }
+
+    def _checked_notes(self) -> dict[str, Any]:
+        if not isinstance(self.notes, dict):
+            raise TypeError(f"notes must be a dict, but is {self.notes!r}")
+        return self.notes
 
     def _pairs(self) -> dict[str, Any]:
         pairs = {"activation": self.activation, "loss": self.loss}

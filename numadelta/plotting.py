@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from numadelta import arrays
-from numadelta.training import History
+from numadelta.history import History
 
 if TYPE_CHECKING:
     from numadelta.mlp import MLP

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from typing import Any
 
 LINE = ("loss", "score", "val_loss", "val_score", "seconds")
@@ -16,16 +17,22 @@ def make(verbose: int, epochs: int, batches: int, done: int = 0) -> Silent:
     """Return the progress of a level of `verbose`, with some batches done."""
     if verbose == 0:
         return Silent()
+    tqdm = bar_maker() if verbose == 1 else None
+    if tqdm is None:
+        return _Lines(epochs)
+    bar = tqdm(total=epochs * batches, initial=done, unit="batch", bar_format=FORMAT)
+    return _Bar(bar, epochs)
+
+
+def bar_maker() -> Any:
+    """Return tqdm's bar, or None where none can be shown."""
     # A notebook is no terminal, but tqdm.auto knows how to draw in it.
-    if verbose == 1 and (sys.stderr.isatty() or "ipykernel" in sys.modules):
-        try:
+    if sys.stderr.isatty() or "ipykernel" in sys.modules:
+        with suppress(ImportError):
             from tqdm.auto import tqdm
-        except ImportError:
-            pass
-        else:
-            bar = tqdm(total=epochs * batches, initial=done, unit="batch", bar_format=FORMAT)
-            return _Bar(bar, epochs)
-    return _Lines(epochs)
+
+            return tqdm
+    return None
 
 
 class Silent:

@@ -16,9 +16,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from numadelta import arrays, data
 from numadelta.callbacks import EarlyStopping
+from numadelta.clipping import Clip
 from numadelta.history import History
 from numadelta.mlp import MLP, Pair
-from numadelta.training import Clip
 
 try:
     from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
@@ -260,27 +260,22 @@ class _Perceptron(BaseEstimator):
         if held_out and keep:
             callbacks = [_Score(self._scoring(held_out)), keep, *callbacks]
         done, lr = len(self.history_.epoch), self.lr
-        try:
-            return net.fit(
-                samples.X,
-                samples.values,
-                epochs=1 if partial else self.max_iter,
-                batch_size=size,
-                validation_data=(held_out.X, held_out.values) if held_out else None,
-                sample_weight=weights,
-                shuffle=self.shuffle,
-                callbacks=[*callbacks, *(self.callbacks or ())],
-                verbose=self.verbose,
-                lr=(lambda epoch: lr(done + epoch)) if callable(lr) else lr,
-                rho=self.rho,
-                eps=self.eps,
-                clipvalue=self.clipvalue,
-                global_clipnorm=self.global_clipnorm,
-            )
-        except Exception:
-            if keep:
-                keep.on_train_end({})
-            raise
+        return net.fit(
+            samples.X,
+            samples.values,
+            epochs=1 if partial else self.max_iter,
+            batch_size=size,
+            validation_data=(held_out.X, held_out.values) if held_out else None,
+            sample_weight=weights,
+            shuffle=self.shuffle,
+            callbacks=[*callbacks, *(self.callbacks or ())],
+            verbose=self.verbose,
+            lr=(lambda epoch: lr(done + epoch)) if callable(lr) else lr,
+            rho=self.rho,
+            eps=self.eps,
+            clipvalue=self.clipvalue,
+            global_clipnorm=self.global_clipnorm,
+        )
 
     def _start(
         self, sizes: tuple[int, ...], targets: _Targets, dtype: np.dtype[Any], seed: int

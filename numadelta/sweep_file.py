@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from numadelta import checkpoint
+from numadelta import checkpoint, custom
 from numadelta.sweep_result import FIGURES, key
 
 FORMAT = {"format": "numadelta.sweep", "version": 1}
@@ -22,7 +22,7 @@ def opened(path: str | os.PathLike[str] | None, description: dict[str, Any]) -> 
         yield {}, lambda row: None
         return
     # A text that was read is compared with one that was read.
-    description = json.loads(json.dumps(FORMAT | description, default=_name))
+    description = json.loads(json.dumps(FORMAT | description, default=custom.fingerprint))
     with open(path, "a+b") as file:
 
         def add(record: dict[str, Any]) -> None:
@@ -69,8 +69,3 @@ def _read(
     if differences:
         raise ValueError(f"{path} is the file of another sweep: {', '.join(differences)}")
     return rows
-
-
-def _name(function: Any) -> str:
-    """Return what stands in the file for a network's own activation or loss."""
-    return str(getattr(function, "__qualname__", type(function).__qualname__))

@@ -23,7 +23,6 @@ from numadelta.optimizer import Adadelta
 
 # The norm of the gradient is taken in every tenth batch: in each it costs 3 % of an epoch.
 NORM_EVERY = 10
-NO_CLIP = Clip(None, None)
 # Quantiles of effective rates are over so many parameters of a layer, at most.
 RATES = 10_000
 QUANTILES = (0.05, 0.5, 0.95)
@@ -40,7 +39,7 @@ class Mark(NamedTuple):
     steps: int
     rng: Any
     stopped: bool = False
-    callbacks: list[dict[str, Any] | None] | None = None
+    callbacks: list[dict[str, Any]] | None = None
 
 
 # What is added up over the batches of an epoch: loss, hits, norm of the gradient.  A named tuple
@@ -102,9 +101,11 @@ class Training:
         """Train until so many epochs are done, a callback stops it or a signal interrupts it."""
         shown, begun = progress.Silent(), False
         try:
-            self._begin_epoch(0, self.hooks.call("on_train_begin", {}))
+            stopped = self.hooks.call("on_train_begin", {})
+            self._begin_epoch(0, stopped)
             if saved is not None:
                 self._restore(saved)
+                self._mark = self._mark._replace(stopped=stopped or self._mark.stopped)
             begun = True
             if self.checkpoints is not None:
                 # Not `_save`: where nothing can be written, the training shall not begin.
@@ -117,6 +118,10 @@ class Training:
         except KeyboardInterrupt as error:
             self.history.interrupted = "SIGTERM" if isinstance(error, Terminated) else "SIGINT"
             self.history.truncate(self.epoch)
+        except Exception:
+            if begun:
+                self.hooks.call("on_train_end", self._last_logs())  # best weights come back
+            raise
         finally:
             shown.close()
         if begun:
@@ -135,21 +140,22 @@ class Training:
             self._mark = self._mark._replace(stopped=True)
             return
         batch_hooks = self.hooks.methods["on_train_batch_end"]
-        totals = self.totals
+        totals, stopped = self.totals, False
         for batch in range(self.batch, count):
             rows = order[batch * size : (batch + 1) * size]
             try:
                 loss, totals = self._step(batch, rows, keys, totals)
             except ValueError as error:
-                self.hooks.call("on_train_end", self._last_logs())  # best weights come back
                 raise ValueError(f"epoch {epoch + 1}, batch {batch + 1}: {error}") from error
-            if batch_hooks and self.hooks.call("on_train_batch_end", batch, {"loss": loss}):
+            if batch_hooks:
+                stopped = self.hooks.call("on_train_batch_end", batch, {"loss": loss})
+            if stopped and batch + 1 < count:
                 self._mark = self._mark._replace(stopped=True)
                 return
             shown.advance()
             if self.checkpoints is not None and batch + 1 < count and self.checkpoints.is_due():
                 self._save(shown)
-        self._end_epoch(epoch, shown)
+        self._end_epoch(epoch, stopped, shown)
         if self.checkpoints is not None and self.checkpoints.is_due(self.epoch):
             self._save(shown)
         self._save_if_best(shown)
@@ -169,14 +175,13 @@ class Training:
         total, hits_total, norm = totals
         if batch % NORM_EVERY == 0:
             norm += euclidean_norm(grad)
-        if self.clip != NO_CLIP:
-            self.clip.apply(grad)
+        self.clip.apply(grad)
         after = total + float(loss) * len(rows), hits_total + float(hits), norm
         self._ledger = self._mark.steps + batch, totals, after
         self.optimizer.step(grad)
         return loss, after
 
-    def _end_epoch(self, epoch: int, shown: progress.Silent) -> None:
+    def _end_epoch(self, epoch: int, stopped: bool, shown: progress.Silent) -> None:
         if self.checkpoints is not None:
             self._mark = self._mark._replace(callbacks=self.hooks.state())
         loss, hits, norm = self.totals
@@ -189,7 +194,7 @@ class Training:
         logs["effective_lr"] = self._effective_rates()
         logs["lr"] = float(self.optimizer.lr)  # type: ignore[arg-type]
         logs["seconds"] = time.perf_counter() - self._started
-        stopped = self.hooks.call("on_epoch_end", epoch, logs)
+        stopped = self.hooks.call("on_epoch_end", epoch, logs) or stopped
         shown.end_epoch(epoch, logs)  # with what callbacks have changed
         self.history.append(logs)
         self._begin_epoch(epoch + 1, stopped)
@@ -206,7 +211,7 @@ class Training:
 
     def _save_if_best(self, shown: progress.Silent) -> None:
         losses = self.history.history.get("val_loss" if self.validate else "loss", [])
-        earlier = [loss for loss in losses[:-1] if not math.isnan(loss)]
+        earlier = [loss for loss in losses[:-1] if loss is not None and not math.isnan(loss)]
         if self.batch == 0 and losses and losses[-1] < min(earlier, default=math.inf):
             self._save(shown, best=True)
 
@@ -245,14 +250,14 @@ class Training:
         """Return what a training needs to go on from here, beside its options."""
         states = self.hooks.state() if self._mark.callbacks is None else self._mark.callbacks
         members = {"theta": self.optimizer.params, **self._averages()}
-        callbacks: list[dict[str, Any] | None] = []
+        callbacks: list[dict[str, Any]] = []
         for number, state in enumerate(states):
-            callbacks.append(None if state is None else {})
-            for name, value in (state or {}).items():
+            callbacks.append({})
+            for name, value in state.items():
                 if isinstance(value, np.ndarray):
                     members[f"callback{number}.{name}"] = value
                 else:
-                    callbacks[-1][name] = value  # type: ignore[index]
+                    callbacks[-1][name] = value
         history = {name: values[: self.epoch] for name, values in self.history.history.items()}
         settings = {
             "epoch": self.epoch,
@@ -283,11 +288,11 @@ class Training:
         names = settings["names of callbacks"]
         if names != self.hooks.names():
             raise ValueError(
-                f"callbacks holds {self.hooks.names()} now, but the checkpoint is of a training "
-                f"with {names} (those with a state have a name)"
+                f"the callbacks with a state are {self.hooks.names()} now, but the checkpoint is "
+                f"of a training with {names}"
             )
         states = [
-            None if state is None else {**state, **_with_prefix(members, f"callback{number}.")}
+            {**state, **_with_prefix(members, f"callback{number}.")}
             for number, state in enumerate(settings["callbacks"])
         ]
         if len(states) != len(names):

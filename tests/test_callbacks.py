@@ -339,3 +339,11 @@ def test_the_last_hook_may_raise_stop_iteration_too():
         len(net.fit(np.eye(2), [0, 1], batch_size=2, epochs=3, verbose=0, callbacks=[Stop()]).epoch)
         == 3
     )
+
+
+def test_a_stop_after_the_last_batch_of_an_epoch_ends_the_training_after_that_epoch():
+    net, X, y = net_and_data()
+    recorder = Recorder(("batch end", 2), raises(StopIteration))
+    history = fit(net, X, y, callbacks=[recorder])
+    assert history.epoch == [0]
+    assert [call[0] for call in recorder.calls][-2:] == ["epoch end", "train end"]

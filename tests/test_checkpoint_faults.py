@@ -28,7 +28,7 @@ import numadelta as nd
 from file_writer import write_states
 from mlp_reference import problem
 from numadelta import checkpoint
-from numadelta.checkpoint import CheckpointError
+from numadelta.checkpoint import TEMPORARY, CheckpointError
 
 X, Y = problem("cross_entropy", 11, 4, 3)  # in batches of 4: three an epoch
 
@@ -805,7 +805,7 @@ def test_an_exception_before_the_rename_passes_and_leaves_no_temporary_file(
     assert end(*fit(checkpoint=tmp_path, resume=True)) == whole
 
 
-@pytest.mark.parametrize("name", [".best.npz.deadbeef", f".{step(3)}.0123abcd"])
+@pytest.mark.parametrize("name", [f".best.npz.beef{TEMPORARY}", f".{step(3)}.0123{TEMPORARY}"])
 @pytest.mark.parametrize(("age", "there"), [(601, False), (500, True), (-100, True)])
 def test_temporary_files_are_removed_ten_minutes_after_the_last_write(tmp_path, name, age, there):
     left = tmp_path / name
@@ -815,7 +815,7 @@ def test_temporary_files_are_removed_ten_minutes_after_the_last_write(tmp_path, 
     assert left.exists() == there
 
 
-@pytest.mark.parametrize("name", [".mine.npz.backup", ".weights.npz.old"])
+@pytest.mark.parametrize("name", [".mine.npz.backup", ".bashrc.20240115"])
 def test_hidden_files_of_others_are_not(tmp_path, name):
     left = tmp_path / name
     left.write_bytes(b"precious")

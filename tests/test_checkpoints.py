@@ -267,9 +267,12 @@ def test_the_best_is_the_epoch_with_the_lowest_validation_loss_or_loss(tmp_path,
 
 
 def test_the_best_survives_a_resume_that_finds_no_better(tmp_path):
-    begin(checkpoint=tmp_path, lr=lambda epoch: 1.0)
+    rates = [1.0]
+    schedule = lambda epoch: rates[0]  # noqa: E731 (the same function both times)
+    begin(checkpoint=tmp_path, lr=schedule)
     before = nd.MLP.load(tmp_path / "best.npz").theta
-    begin(checkpoint=tmp_path, lr=lambda epoch: 1000.0, epochs=6, resume=True)
+    rates[0] = 1000.0
+    begin(checkpoint=tmp_path, lr=schedule, epochs=6, resume=True)
     assert nd.MLP.load(tmp_path / "best.npz").theta.tobytes() == before.tobytes()
 
 
@@ -285,8 +288,8 @@ def test_a_kill_between_an_epoch_and_its_best_costs_nothing(tmp_path):
 
 def test_an_epoch_whose_figure_is_nan_is_not_the_best_for_ever(tmp_path, monkeypatch):
     figures = iter([np.nan, 3.0, 2.0])
-    monkeypatch.setattr(nd.MLP, "_validation", lambda net, data: lambda: (next(figures), 0.0))
-    begin(checkpoint=tmp_path)
+    monkeypatch.setattr(nd.MLP, "_evaluation", lambda net, X, y: lambda: (next(figures), 0.0))
+    begin(checkpoint=tmp_path, validation_data=VALIDATION)
     assert read(tmp_path / "best.npz")[0]["epoch"] == 3
 
 
@@ -613,11 +616,44 @@ def test_other_layers_are_refused(tmp_path):
 def test_another_number_of_callbacks_is_refused(tmp_path, last):
     begin(checkpoint=tmp_path, epochs=1, last=[Counter()])
     before = contents(tmp_path)
-    with pytest.raises(
-        ValueError, match=r"callbacks holds .* now, .* a training with \['Counter'\]"
-    ):
-        begin(checkpoint=tmp_path, resume=True, last=last, validation_data=VALIDATION)
+    with pytest.raises(ValueError, match=r"callbacks .* now, .* a training with \['Counter'\]"):
+        begin(checkpoint=tmp_path, resume=True, last=last)
     assert contents(tmp_path) == before
+
+
+def test_callbacks_without_a_state_may_come_and_go(tmp_path):
+    begin(checkpoint=tmp_path, epochs=1, last=[Counter()])
+    begin(checkpoint=tmp_path, epochs=2, last=[Watcher(), Counter()], resume=True)
+    begin(checkpoint=tmp_path, epochs=3, last=[Counter()], resume=True)
+
+
+def test_another_schedule_is_refused(tmp_path):
+    begin(checkpoint=tmp_path, epochs=1, lr=lambda epoch: 1.0)
+    with pytest.raises(ValueError, match="functions is .*'lr'.* now"):
+        begin(checkpoint=tmp_path, resume=True, lr=lambda epoch: 0.5)
+
+
+def test_another_activation_is_refused(tmp_path):
+    pairs = [(lambda z: z, lambda z: 1.0), (lambda z: 2 * z, lambda z: 2.0)]
+    begin(({"activation": pairs[0]}, {}, list), checkpoint=tmp_path, epochs=1)
+    with pytest.raises(ValueError, match="functions is .*'activation'.* now"):
+        begin(({"activation": pairs[1]}, {}, list), checkpoint=tmp_path, resume=True)
+
+
+def test_other_validation_data_are_refused(tmp_path):
+    begin(checkpoint=tmp_path, epochs=1)
+    with pytest.raises(ValueError, match="validation_data is .* now"):
+        begin(checkpoint=tmp_path, resume=True, validation_data=VALIDATION)
+
+
+def test_a_training_that_a_callback_does_not_let_begin_does_not_go_on_either(tmp_path):
+    def stop(logs):
+        raise StopIteration
+
+    begin(checkpoint=tmp_path, epochs=1)
+    watch = types.SimpleNamespace(on_train_begin=stop)
+    _, history, _ = begin(checkpoint=tmp_path, resume=True, last=[watch])
+    assert history.epoch == [0]
 
 
 class Watcher:
@@ -1022,28 +1058,29 @@ def golden(**options):
 
 # Version 1, made with the first release: compressed, as base64.
 GOLDEN = """
-eNrNWW+IVFUUf+um4oKStOoWqONGbeG4vTdv5s28nXU3kAoSbUjFQuzxdubtn5ydGd+bWd1sQT/4QQr7hxSSBJFgslZECLnbjpEf
-NuhLEGQQ4Yc+hAmtXyOq+/Ac/M3lvtlRv/iWs/fd++4595xzf/fcc+/ktrc/sEW79WzSrr3z19X/6OnQOrVRzy14fm+pMtmmPagt
-dN7qx+V7O/fsyL3cpk1oR3oKXpD3e/piPf17DFPP9MRjPcNlv+q7JafsCxni07NuMfBEezDqVjxRf+LJeGwqdvdPxxGhQ7egA4LG
-BJUEFaitT1CM3sP2mqBxQS718QQVBVWprVfQbkE+1VkelyMkKw5yJ0hOyBNQ3zL1Rx0MiS8gvioRjhFIvGxj2L9C8vOCRhcZY4js
-qEb0T0j9qySb/VFU6LKP+EJfJQWlBemCbEEpqnOZpr4hZag95LFgXJNk6dCmU1ua+GwqLfqmQz1BMk1qw+/7I3yehzkqKGzUQSed
-5Bs0Br8nJX2YLNI3SfbK41dhHuVx5f6+hDsZD0OEm1CmQ/084vEAxzyvvmJd5ARtE/Qc6Z5UYDwATLD+Kn0W62eCn1I0dza1s08T
-Uj0t4cwAXsaVSe8WfUtJ2MhAm02lRXyWZCuvw7xirZigG+vNeEfcpQEbScCDLuEHcZIEWQa9GyQvCfboVBqwNqYkG0ZpDgLCRQ3s
-qoK/msUOmccDfPkK3xigN9qQBptVeo4BbhijkxH4KlKfICIu8bq1YK4SQKwbzpEN8cWOiBl50M1rMm5SwT8BsdS5AxtS4DcL8MC4
-MklfA+JeGnC+mB6t2GVAHJTljUB8KZDMEsgbb2JbBuKpCTZZgG/eUxJgazLCx6Huw0Qc33lP5f2Zfe8r9Non6aeDfgnAigl7EsYX
-A8oEzFNcsZ8kIQ5mpH3FAhzaMLYBOskyDdDHBBkYq1SlCfqjP1V+SALmMhA/bWktpQG3CYhdUX6wALusD+YIpsK/tpS3oB9SsAcw
-blIgNw2yMhCb2M/7gRBfUbgxm6yPVnMN9DfuZ4yBNPjRkHKNhJSj7FfEWIytFSJPkSMPSzmf14IPVLlbN9nMsoqQh+YpT1f5AHMa
-D/RW5WX3GhvlHBnHc1rIs2V7D8F5QaXzlAIfJeIZh/FjNOYwvd+NH8P6M9TPJ75wP92lwIF8rlHpyGeUQxDbDzTZn10aj/MEB85F
-r4GtqjMFngnikFvIermKGO9CXXX+6oZ9rkj5TbcC41F7M+Pal/o4kHNX4XsF8hgZKx7pOULYYtwVIGa4ijxIj1hvBWncMtkXtX4S
-irMGY6ECvM5dyNYj5I7B/DCmGROtzJ0L45YVfi3Qt0mIcbKMYZhjV5ELq+K3KlamFHGW/SPbETRZK63GU59wUo7wua2Yz6gzpkHf
-tkDOtdidgWoNN7tHCIivBnlZUcHH66Wm2G8CiI8V4F/szMw6e1KcrClyUhPuKHTprMA5iKGQz9itSHl1TWEj3ztxDJdzaMbjkJSf
-y+M0y60xT59SxPAynOFUeJxS8PH+4UMsitpvOB7npTiGd2vdd5gjMLZV+3MV5jhKftj/IPnehdjvUH0i4j4vSjbnVrmGu9LX3/7n
-ON+VrtA6teqoV3X5qvQKdeNSfVU6nGzpntRIx+/1qvT08hfq1t5z9Y2vHp47ZswOvF/6YPBU7eTWDSd+y564uHa2N/7NzMzKP+e+
-X9ZdP7Z63eDhdy8MOo/vHuj8car+2Rln9vMzTn+j+S9+N7aJzV8lzA8O1lzfc9yJkfvVB3u2PWRfn96avTx5ISu994n3fvHev/xs
-e3aFoF2X57N7BX1xY4P9paAbN8/1h9ToA+sNJ88+WCl84ObzTsEr3r8w+HV1zSpNH7dmd/RZ+H7+9yPW+uvHrY3jfdYvZ/qsq4Km
-n/87dV7Qtx3rrZCW/KRbbYIaXfBhPHmSXdAlXJB3i8UhN39A7x3ygqpzXy+K+c0761+1f1o/33Vs7rGu+YELL50a/Lf9460LH72S
-/eSHozMLZw9lf578Y24m92j9rY5HBm+umR4sXXQH3jx9tH7t8KWvY5OX7Nz2tiVb2ht/QQl/HwmpQ7v9HG0L/9/+PUXmC6PJFfLN
-iga++BrtdmyR2cJVyGyrGtg2r9WkNSnzhuhl3pUNvE+t0xqxLLOGs86sXQ2sCVGNwkBu+9JlYa+l4i8u/PH0w2Htf3dPA2w=
+eNrNWW+IVFUUf9um4pKS5J9FUMeN2qJxeX9m3szbWXc/SH9ItCEVC7HH25m3f3J2dnxvZnWzBf3gByk0CikkCSLBZK2IEHK3HSM/
+GPQlCCqI6kMfwvygEBQV1n14Tv7mct/sqF8cOb5377vn3HPO/Z1zz72b39x+7wbtxm+99tTvx376l34d2nJtxPeKftBTrky2afdr
+sytujOPnG1t3bMk/36ZNaAe6i35YCLp7E919Owwr7XQnE91D40E18MrueCBkiE9PeKXQF/3hiFfxRfuRR5OJqcTt/zoOCB26BO0R
+NCqoLKhIfb2CEvQe9dcEjQnyaIwvqCSoSn09grYLCqjN8vg5TLKSIHeC5EQ8IY0dp/GogyHxhcRXJcI5QomXbYzGV0h+QdDIPHMM
+kh3VmPGmNL5KstkfJYUuu4gv8lVKUEaQLsgRlKY2PzM0NqIs9Uc8NsxrkSwd+nTqyxCfQ0+bvunQNkmmRX34fXeMzwuwRkWFjTro
+pJNsnssCnVAfnfxvkZ3sA0uyl/WownrK86el8YGEPxkXg4SfSKZL43zi8QHPvL6BIj7ygjYJepL0TSmwHgI2WH+VPvONs8BnafKr
+Q/0GzW1K7YyENwN4GV8WvduwBoiRLPTx+tkxa8TxWFDEjAW6sd6Me8RfBjCSorEpaBtSfxpsTNP3DD2zEDsmyTDhWyRjSrJhhNYg
+JFzUwK4q+KtZDpF5fMBXoPCNAXqjDRmwWaXnKOCGMToZg68SjQlj8hPHrw1rZQKxbrhGDuQZJyZ3FEA3v8m8KQX/BORU9xZsSIPf
+bMCDDbnJARzoYJ/dgh6t2GVAPpTlDUN+KZLMMsgba2JbFnKmBTbZgG/eW0ywNRXj40j3ISLO87y38j7Nvg8Ueu2S9MOcbgJWLNib
+ML8Y8DRhnZKKfSUFeRD9wDGeBUyasO66FKMs0wB9LJCBuUr1tEB/9KfKDynAXBbypyPFUgZwa0LuivODDdhlfbBWsBT+daT6Bf2Q
+hj3AhD3ZhH3ZgD0hA7pmyA+7FfiKw43VJD5arTnQ31jTsC8daa/DfMXtDMTNbkWexfxaIfIV9fKQVP/5LfhBVcd1kd0sqwQ1aYFq
+dpUfsK7xQW9VjXan+VGul3E+t4WaW7Z3H5wdVDpPKTBSJp4xmD9Bcw7R++34MWo/TuMC4ov21G0KHMhnHJWOfF7ZB/l9T5M92qP5
+uFZw4Yz0EtiqOl/g+SAJ9YWsl6fI8x60VWexLtjrSlTjdCkwHrc/M64DaYwLdXcVvleglpGx4pOew4Qtxl0R8oanqIX0mHgrSvOO
+k31x8WMqzhuMhQrwurchW4+ROwrrw5hmTLSydh7MO67wa5G+TUKOk2UMwRp7inpYlcNVuTKtyLPsH9mOsEmstJpPA8LJeIzPHcV6
+xp0zDfq2Aequ+e4PVDHc7E4hJL4a1GYlBR/HS02x34SQHyvAP9+5mXX2pTxZU9SlFtxX6NJ5gesQQyGfsVuRauuawka+g+IcLtfR
+jMdBqUaX52lWXxsxuJmQYq0YE2uu9M1T+Em+98nCGZ7rwaQUazU4T7cSF1OKuCrD/ZR/C3y8/wWQS+P2S95PClIeLkn+uJUah2NT
+VV9UAaNx8qPxe8mHHuxdLrUnYu4m42RzbZhvuPd9+bV/DvO972JtuVYd8aseX/tepGH8VF/7DqVauvM1Msk7vfY9seiZur3zdH3d
+i/vnDhmz/W+W3xo4Xju6ce2RH3NHzq2c7Ul+NjOz5Le5Lxd21Q8tWzWw//WzA+7D2/uXfz1V/+CkO/vhSbev0fxnvxhdz+YvFeaH
+e2te4LvexPDd6oMdmx5wLk9vzF2YPJuT3nvFe59471t0qj23WNC2C5dyOwV9dGWt87GgK9dO90XU6AP7FbfAPlgifOAVCm7RL929
+MPhhWc0uTx+2Z7f02vh+5pcD9prLh+11Y7329yd77e8ETT/9V/qMoM871tgR3fONbrcJanTB28nUUXZBp3BBwSuVBr3CHr1n0A+r
+7l0dFJce21r/pP39+pnOQ3MPdV7qP/vc8YHr7e9uvPrOC7n3vjo4c/XUvty3k7/OzeQfrB/rWD1wbcX0QPmc1//qiYP1n/ef/zQx
+ed7Jb267Z0N741+Dor/1RNSh3fwdbIv+v/m3IZkvyiYXyTeLG/j+FJL+d6PMFkUhsy1tYPtjpSbFpMwboZd5lzTw/r1Ka8SyzBqt
+OrN2NrBeF804DOQ3L1gYjVog/iWFP+5bHbX+A7zgFDI=
 """
 GOLDEN_THETA = [
     *(-0.8319462, -1.2921956, -0.24968606, 0.32959682, 1.2277945, 0.018731136, 0.03031738),

@@ -2,29 +2,19 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import math
-import os
-import secrets
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from numadelta import checkpoint
+
 
 def write_text(path: Path, text: str) -> None:
     """Write a file as a whole or not at all."""
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    try:
-        with open(temporary, "x", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    checkpoint.replace(path, text.encode())
 
 
 def require_parent(path: Path) -> None:
@@ -32,10 +22,7 @@ def require_parent(path: Path) -> None:
     parent = path.absolute().parent
     if not parent.is_dir():
         raise FileNotFoundError(f"there is no folder {parent} to write {path} into")
-    if path.is_dir():
-        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
-    if path.exists() and not path.is_file():  # a rename would put an end to /dev/null
-        raise ValueError(f"{path} is no regular file")
+    checkpoint.check_target(path)
 
 
 def to_json(content: Any) -> str:

@@ -65,18 +65,25 @@ def real(name: str) -> Callable[[str], float]:
 
 def dataset(text: str) -> str:
     """Convert the name of a data set, or of a file of one."""
-    if text in NAMED or Path(text).suffix.lower() in TABLES:
+    if text in NAMED:
         return text
+    if Path(text).suffix.lower() in TABLES:
+        return str(path(text))
     raise argparse.ArgumentTypeError(
         f"{text} is neither {', '.join(NAMED)} nor a file that ends in {' or '.join(TABLES)}"
     )
+
+
+def path(text: str) -> Path:
+    """Return a path; ``~`` is the home folder also where the shell leaves it."""
+    return Path(text).expanduser()
 
 
 def picture(text: str) -> Path:
     """Convert the path of a picture."""
     if Path(text).suffix.lower() not in PICTURES:
         raise argparse.ArgumentTypeError(f"{text} does not end in {', '.join(PICTURES)}")
-    return Path(text)
+    return path(text)
 
 
 class _Units(argparse.Action):
@@ -103,7 +110,7 @@ def add_data(parser: argparse.ArgumentParser) -> None:
         "cannot be had)",
     )
     parser.add_argument(
-        "--data-dir", type=Path, metavar="DIR", help="folder with the files of (Fashion-)MNIST"
+        "--data-dir", type=path, metavar="DIR", help="folder with the files of (Fashion-)MNIST"
     )
     parser.add_argument(
         "--target",

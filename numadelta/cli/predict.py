@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import csv
 import io
+import math
 import sys
 import warnings
 from pathlib import Path
@@ -14,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import numadelta
-from numadelta.cli import files, sources, tables
+from numadelta.cli import files, options, sources, tables
 from numadelta.cli.options import NAMED
 from numadelta.cli.scaling import folded
 
@@ -29,7 +30,7 @@ def add_to(commands: Any) -> None:
     parser.set_defaults(command=run)
     parser.add_argument(
         "model",
-        type=Path,
+        type=options.path,
         metavar="MODEL",
         help="file of `train --save` or of MLP.save, or a checkpoint: DIR/best.npz",
     )
@@ -41,13 +42,13 @@ def add_to(commands: Any) -> None:
         "x_test), FILE.npy, or the test part of mnist, fashion-mnist or digits; where the data "
         "has targets, the score is printed to stderr",
     )
-    parser.add_argument("--data-dir", type=Path, metavar="DIR", help="as in `train`")
+    parser.add_argument("--data-dir", type=options.path, metavar="DIR", help="as in `train`")
     parser.add_argument(
         "--proba",
         action="store_true",
         help="print the probabilities of the classes, with commas and a header",
     )
-    parser.add_argument("--output", type=Path, metavar="FILE", help="write there instead")
+    parser.add_argument("--output", type=options.path, metavar="FILE", help="write there instead")
     parser.add_argument("--json", action="store_true", help="as one JSON object")
 
 
@@ -192,9 +193,10 @@ def _score(net: numadelta.MLP, X: Any, y: NDArray[Any], labels: Any) -> float | 
 def _key(label: Any) -> Any:
     """Return what equal labels share, whether they come from JSON, CSV or an array."""
     try:
-        return float(label)
+        number = float(label)
     except ValueError:
         return str(label)
+    return number if math.isfinite(number) else str(label)  # "nan" may be a label
 
 
 def _lines(rows: Any) -> str:

@@ -77,7 +77,8 @@ def read(folder: Path, given: dict[str, Any], known: dict[str, Any]) -> dict[str
         raise CheckpointError(f"{path} is damaged: epochs is {options['epochs']!r}")
     if not numadelta.Checkpoints(folder).files():
         raise FileNotFoundError(
-            f"there is no checkpoint in {folder}; --checkpoint {folder} begins anew"
+            f"there is no checkpoint in {folder} to go on with; --checkpoint with another folder "
+            "begins anew"
         )
     if given.get("epochs", options["epochs"]) < options["epochs"]:
         raise UsageError(

@@ -6,7 +6,6 @@ import argparse
 import sys
 import time
 from contextlib import nullcontext, redirect_stdout
-from pathlib import Path
 from typing import Any
 
 from numadelta.cli import files, options, pictures, sources
@@ -48,7 +47,7 @@ def add_to(commands: Any) -> None:
     )
     parser.add_argument(
         "--file",
-        type=Path,
+        type=options.path,
         metavar="FILE.jsonl",
         help="keep each finished run here; after a break only the others are trained",
     )

@@ -54,7 +54,7 @@ def add_to(commands: Any) -> None:
         "test data is then used at the end only; without this option the curves show it",
     )
     parser.add_argument(
-        "--checkpoint", type=Path, metavar="DIR", help="keep checkpoints in this folder"
+        "--checkpoint", type=options.path, metavar="DIR", help="keep checkpoints in this folder"
     )
     parser.add_argument(
         "--checkpoint-minutes",
@@ -67,7 +67,7 @@ def add_to(commands: Any) -> None:
     )
     parser.add_argument(
         "--resume",
-        type=Path,
+        type=options.path,
         metavar="DIR",
         help="go on with the training in this folder, with the options it was begun with; only "
         "--epochs (larger), --plot, --save, --json and --quiet may be given",
@@ -79,14 +79,14 @@ def add_to(commands: Any) -> None:
     )
     parser.add_argument(
         "--plot",
-        type=Path,
+        type=options.path,
         metavar="DIR",
         help="draw learning curves, effective rates, first layer (of images) and confusion matrix "
         "(of classes) into this folder; of a path that ends in .png it is the learning curves only",
     )
     parser.add_argument(
         "--save",
-        type=Path,
+        type=options.path,
         metavar="FILE",
         help="write the trained network here, made for raw data: the standardisation is folded "
         "into its weights",
@@ -101,8 +101,7 @@ def run(arguments: argparse.Namespace) -> int:
     as_json, quiet = given.pop("json", False), given.pop("quiet", False)
     folder = given.pop("resume", None)
     given = {
-        name: str(value.expanduser()) if isinstance(value, Path) else value
-        for name, value in given.items()
+        name: str(value) if isinstance(value, Path) else value for name, value in given.items()
     }
     if folder is None:
         chosen = DEFAULTS | given
