@@ -175,10 +175,17 @@ def begin(
     else:
         checkpoints = Checkpoints(checkpoint)
     source = None
+    # Asked once: another process may begin in the same folder.
+    files = [] if checkpoints is None else checkpoints.files()
+    if checkpoints is not None and not files and (checkpoints.folder / BEST).exists():
+        raise FileExistsError(
+            f"{checkpoints.folder} holds the {BEST} of another training; move it or take another "
+            "folder"
+        )
     if resume is True:
         if checkpoints is None:
             raise ValueError("resume=True needs checkpoint=, the folder to go on with")
-        source = checkpoints.folder if checkpoints.files() else None
+        source = checkpoints.folder if files else None
     elif isinstance(resume, (str, os.PathLike)):
         source = Path(resume)
     elif resume is not False:
@@ -190,7 +197,7 @@ def begin(
     if checkpoints is not None:
         checkpoints.context = context
         checkpoints.folder.mkdir(parents=True, exist_ok=True)
-        _make_way(checkpoints, source, saved)
+        _make_way(checkpoints, files, source, saved)
     return checkpoints, saved
 
 
@@ -205,18 +212,14 @@ def _check_context(settings: dict[str, Any], context: dict[str, Any]) -> None:
                 )
 
 
-def _make_way(checkpoints: Checkpoints, source: Path | None, saved: Saved | None) -> None:
+def _make_way(
+    checkpoints: Checkpoints, files: list[Path], source: Path | None, saved: Saved | None
+) -> None:
     """Refuse a folder with checkpoints of another training; put the damaged ones aside.
 
     They would count among the last few, and good ones be removed in their place.
     """
     checkpoints.forget()
-    files = checkpoints.files()
-    if not files and (checkpoints.folder / BEST).exists():
-        raise FileExistsError(
-            f"{checkpoints.folder} holds the {BEST} of another training; move it or take another "
-            "folder"
-        )
     if not files:
         return
     if saved is None or source is None or not source.samefile(checkpoints.folder):
@@ -226,4 +229,5 @@ def _make_way(checkpoints: Checkpoints, source: Path | None, saved: Saved | None
         )
     for file in files:
         if file.name > _name(saved[0]["steps"]):  # `load` has passed over it
-            file.rename(file.with_suffix(".npz.damaged"))
+            with suppress(FileNotFoundError):
+                file.rename(file.with_suffix(".npz.damaged"))
