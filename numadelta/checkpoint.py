@@ -51,7 +51,7 @@ def write(
         default=_python_number,
     )
     members: dict[str, Any] = {"header": np.array(header), **arrays}
-    replace(path, _archive(members).getbuffer())
+    replace(path, _archive(members))
 
 
 def check_target(path: str | os.PathLike[str]) -> None:
@@ -63,7 +63,7 @@ def check_target(path: str | os.PathLike[str]) -> None:
         raise FileExistsError(errno.EEXIST, "this is no regular file", str(path))
 
 
-def replace(path: str | os.PathLike[str], content: bytes | memoryview) -> None:
+def replace(path: str | os.PathLike[str], content: bytes) -> None:
     """Write a file as a whole or not at all, and remove what killed writers left beside it."""
     path = Path(path)
     _remove_abandoned(path.parent)
@@ -86,7 +86,7 @@ def replace(path: str | os.PathLike[str], content: bytes | memoryview) -> None:
     _sync_folder(path.parent)
 
 
-def _archive(members: dict[str, Any]) -> io.BytesIO:
+def _archive(members: dict[str, Any]) -> bytes:
     """Return the content of the file, from memory: a `ZipFile` on disk would outlive a Ctrl-C."""
     content = io.BytesIO()
     try:
@@ -95,7 +95,7 @@ def _archive(members: dict[str, Any]) -> io.BytesIO:
         if isinstance(error.__context__, KeyboardInterrupt):
             raise error.__context__ from None
         raise
-    return content
+    return content.getvalue()
 
 
 def _python_number(value: Any) -> Any:
