@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from contextlib import suppress
 from typing import Any
 
@@ -28,7 +29,9 @@ def bar_maker() -> Any:
     """Return tqdm's bar, or None where none can be shown."""
     # A notebook is no terminal, but tqdm.auto knows how to draw in it.
     if sys.stderr.isatty() or "ipykernel" in sys.modules:
-        with suppress(ImportError):
+        with suppress(ImportError), warnings.catch_warnings():
+            # Without ipywidgets, a bar of characters will do.
+            warnings.filterwarnings("ignore", "IProgress not found")
             from tqdm.auto import tqdm
 
             return tqdm

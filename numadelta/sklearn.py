@@ -27,6 +27,7 @@ try:
     from sklearn.model_selection import train_test_split
     from sklearn.utils import check_random_state, column_or_1d
     from sklearn.utils.class_weight import compute_class_weight
+    from sklearn.utils.metaestimators import available_if
     from sklearn.utils.multiclass import check_classification_targets, type_of_target
     from sklearn.utils.validation import check_is_fitted, validate_data
 except ImportError as error:
@@ -203,22 +204,22 @@ class _Perceptron(BaseEstimator):
         if sample_weight is not None:
             data.check_sample_weight(sample_weight, len(y), np.dtype(np.float64))
             weights = np.array(sample_weight, np.float64)
-        samples = _Samples(X, y, targets.values, weights, self._factors(targets))
+        samples = _Samples(X, y, targets.values, weights, self._factors(y, targets.classes))
         random, held_out = check_random_state(self.random_state), None
         # Both are always drawn: who goes on must hold out the same samples as before.
         seed, split_seed = (int(seed) for seed in random.randint(SEEDS, size=2))
         if self.early_stopping:
-            train, rest = self._split(targets, split_seed)
+            train, rest = self._split(y, targets.classes, split_seed)
             samples, held_out = samples.take(train), samples.take(rest)
-        layout = (hidden, self.activation, targets.loss, targets.outputs)
+        layout = (hidden, self.activation, targets.loss, targets.outputs, y.ndim)
         if not going_on:
             self._start((X.shape[1], *hidden, targets.outputs), targets, X.dtype, seed)
-            self._layout = layout
+            self._layout, self._y_ndim = layout, y.ndim
         elif layout != self._layout:
             raise ValueError(
-                "the network was made for the hidden layers, activation, loss and outputs "
-                f"{self._layout}, but these are now {layout}; fit with warm_start=False makes a "
-                "new one"
+                "the network was made for the hidden layers, activation, loss, outputs and "
+                f"dimensions of y {self._layout}, but these are now {layout}; fit with "
+                "warm_start=False makes a new one"
             )
         monitor = "val_score" if self.early_stopping else "loss"
         patience = int(min(self.n_iter_no_change, self.max_iter)) + 1
@@ -313,17 +314,19 @@ class _Perceptron(BaseEstimator):
         self.validation_loss_curve_ = figures.get("val_loss", []) if stopping else None
         self.best_validation_score_ = None if keep is None else keep.best
 
-    def _split(self, targets: _Targets, seed: int) -> tuple[NDArray[Any], NDArray[Any]]:
+    def _split(
+        self, y: NDArray[Any], classes: NDArray[Any] | None, seed: int
+    ) -> tuple[NDArray[Any], NDArray[Any]]:
         """Return the rows to train on and those to hold out."""
         # As scikit-learn does it: by class, but not by several labels.
-        by_class = targets.classes is not None and targets.values.ndim == 1
-        rows, fraction = len(targets.values), self.validation_fraction
+        by_class = classes is not None and y.ndim == 1
+        rows, fraction = len(y), self.validation_fraction
         try:
             train, held_out = train_test_split(
                 np.arange(rows),
                 test_size=fraction,
                 random_state=seed,
-                stratify=targets.values if by_class else None,
+                stratify=y if by_class else None,
             )
         except ValueError as error:
             raise ValueError(
@@ -346,7 +349,7 @@ class _Perceptron(BaseEstimator):
         scorer = check_scoring(fitted, scoring=self.scoring)
         return lambda: scorer(fitted, X, y)
 
-    def _factors(self, targets: _Targets) -> NDArray[Any] | None:
+    def _factors(self, y: NDArray[Any], classes: NDArray[Any] | None) -> NDArray[Any] | None:
         """Return the weights of the samples that follow from their classes."""
         return None
 
@@ -356,7 +359,8 @@ class MLPClassifier(ClassifierMixin, _Perceptron):
 
     Two classes have one logistic output, more have softmax outputs, and label indicators (a matrix
     `y` of zeros and ones) have a logistic output for each label.  What is minimised is the mean
-    cross-entropy.  Weights are initialised by Glorot's rule, as in scikit-learn.
+    cross-entropy, or a loss of yours.  Weights are initialised by Glorot's rule, as in
+    scikit-learn.
 
     Parameters
     ----------
@@ -364,6 +368,14 @@ class MLPClassifier(ClassifierMixin, _Perceptron):
         Units of each hidden layer.
     activation : {"relu", "tanh", "logistic", "identity"} or pair of functions, default "relu"
         Of the hidden layers; a pair ``(rule, derivative)`` as in `MLP`.
+    loss : "log_loss" or pair of functions, default "log_loss"
+        What is minimised: the cross-entropy, or a pair ``(rule, derivative)`` as in `MLP`, in the
+        mean over samples and outputs.  A pair is given the outputs of the last layer as they are,
+        one for two classes, else one for each class or label.  Targets are +1 where a sample has
+        that class (of two the second) or label and -1 elsewhere, so ``output * target`` is the
+        margin and zero the boundary, as in scikit-learn's `SGDClassifier`.  Of several classes the
+        one of the largest output is predicted.  There is `decision_function` then, and no
+        `predict_proba`.
     alpha : float, default 1e-4
         L2 penalty with scikit-learn's meaning: ``alpha / 2`` times the sum of all squared weights,
         divided by the number of samples in a batch (by their weight, with `sample_weight`).
@@ -414,6 +426,7 @@ class MLPClassifier(ClassifierMixin, _Perceptron):
         The network.
     history_ : History
         All figures of all epochs.  Later fits add to it with `warm_start`, as does `partial_fit`.
+        With a loss of yours its ``"score"`` is R^2, as in `MLP.evaluate`.
     loss_curve_, loss_, best_loss_ : list of float, float, float or None
         The training loss of each epoch with penalty, the last and the least one.  There is no
         `best_loss_` with `early_stopping`.
@@ -428,7 +441,8 @@ class MLPClassifier(ClassifierMixin, _Perceptron):
     n_features_in_, feature_names_in_ : int, ndarray
         Number of the features, and their names if `X` had any.
     n_layers_, n_outputs_, out_activation_ : int, int, str
-        Layers with those of inputs and outputs, outputs, and ``"logistic"`` or ``"softmax"``.
+        Layers with those of inputs and outputs, outputs, and ``"logistic"``, ``"softmax"`` or, with
+        a loss of yours, ``"identity"``.
 
     Examples
     --------
@@ -447,6 +461,7 @@ class MLPClassifier(ClassifierMixin, _Perceptron):
         hidden_layer_sizes: int | Sequence[int] = (100,),
         activation: str | Pair = "relu",
         *,
+        loss: str | Pair = "log_loss",
         alpha: float = 1e-4,
         batch_size: int | str = "auto",
         max_iter: int = 200,
@@ -469,7 +484,7 @@ class MLPClassifier(ClassifierMixin, _Perceptron):
         clipvalue: float | None = None,
         global_clipnorm: float | None = None,
     ) -> None:
-        self.hidden_layer_sizes, self.activation = hidden_layer_sizes, activation
+        self.hidden_layer_sizes, self.activation, self.loss = hidden_layer_sizes, activation, loss
         self.alpha, self.batch_size, self.max_iter = alpha, batch_size, max_iter
         self.shuffle, self.random_state, self.tol = shuffle, random_state, tol
         self.verbose, self.warm_start, self.early_stopping = verbose, warm_start, early_stopping
@@ -516,8 +531,41 @@ class MLPClassifier(ClassifierMixin, _Perceptron):
                 raise ValueError(f"classes is {classes}, but was {self.classes_} before")
         return self._fit(X, y, sample_weight, going_on, True, classes)
 
+    def _has_log_loss(self) -> bool:
+        # Once there is a network, its loss: the parameter may have changed since.
+        owner: Any = getattr(self, "net_", self)
+        return isinstance(owner.loss, str)
+
+    def _check_proba(self) -> bool:
+        if not self._has_log_loss():
+            raise AttributeError("a loss of yours knows no probabilities; use decision_function")
+        return True
+
+    def _check_decision(self) -> bool:
+        if self._has_log_loss():
+            raise AttributeError("only a loss of yours has decision_function; use predict_proba")
+        return True
+
+    @available_if(_check_decision)
+    def decision_function(self, X: ArrayLike) -> NDArray[Any]:
+        """Return the outputs of the last layer; only with a loss of yours.
+
+        Parameters
+        ----------
+        X : array_like or sparse matrix, shape (n, n_features)
+            Samples.
+
+        Returns
+        -------
+        ndarray, shape (n,) or (n, n_classes)
+            Of two classes, positive for the second; else in the order of `classes_`.
+        """
+        X = self._samples(X)
+        return self.net_.predict(X)
+
+    @available_if(_check_proba)
     def predict_proba(self, X: ArrayLike) -> NDArray[Any]:
-        """Return the probability of each class, or of each label.
+        """Return the probability of each class, or of each label; not with a loss of yours.
 
         Parameters
         ----------
@@ -535,6 +583,7 @@ class MLPClassifier(ClassifierMixin, _Perceptron):
             return np.stack([1 - probabilities, probabilities], axis=1)
         return probabilities
 
+    @available_if(_check_proba)
     def predict_log_proba(self, X: ArrayLike) -> NDArray[Any]:
         """Return the logarithms of `predict_proba`, minus infinity of zeros."""
         with np.errstate(divide="ignore"):
@@ -546,10 +595,23 @@ class MLPClassifier(ClassifierMixin, _Perceptron):
         return tags
 
     def _targets(self, y: NDArray[Any], classes: ArrayLike | None, partial: bool) -> _Targets:
+        targets = self._numbered(y, classes, partial)
+        if isinstance(self.loss, str):
+            arrays.check_choice("loss", self.loss, ["log_loss"])
+            return targets
+        positive = targets.values
+        if targets.loss == "cross_entropy":
+            positive = positive[:, np.newaxis] == np.arange(targets.outputs)
+        return targets._replace(values=np.where(positive, 1, -1), loss=self.loss)
+
+    def _numbered(self, y: NDArray[Any], classes: ArrayLike | None, partial: bool) -> _Targets:
+        """Return numbers of classes or indicators of labels, as the log loss takes them."""
         check_classification_targets(y)
         if y.ndim == 2:
             if (kind := type_of_target(y)) != "multilabel-indicator":
                 raise ValueError(f"y is {kind}, but labels or label indicators are needed")
+            if not np.isin(y, (0, 1)).all():
+                raise ValueError(f"y holds {np.unique(y)}, but label indicators are 0 and 1")
             labels = np.arange(y.shape[1])
             if classes is not None and len(np.unique(classes)) != len(labels):
                 raise ValueError(f"y has {len(labels)} columns, but classes is {classes}")
@@ -567,16 +629,18 @@ class MLPClassifier(ClassifierMixin, _Perceptron):
             return _Targets(codes, 1, "binary_cross_entropy", known)
         return _Targets(codes, len(known), "cross_entropy", known)
 
-    def _factors(self, targets: _Targets) -> NDArray[Any] | None:
+    def _factors(self, y: NDArray[Any], classes: NDArray[Any] | None) -> NDArray[Any] | None:
         if self.class_weight is None:
             return None
-        if targets.values.ndim == 2:
+        if y.ndim == 2:
             raise ValueError("class_weight is not supported for label indicators")
-        labels = targets.classes[targets.values]  # type: ignore[index]
-        factors = compute_class_weight(self.class_weight, classes=targets.classes, y=labels)
-        return factors[targets.values]
+        factors = compute_class_weight(self.class_weight, classes=classes, y=y)
+        return factors[np.searchsorted(classes, y)]  # type: ignore[arg-type]
 
     def _decode(self, predicted: NDArray[Any]) -> NDArray[Any]:
+        if not self._has_log_loss():
+            one_of_many = self._y_ndim == 1 and predicted.ndim == 2
+            predicted = predicted.argmax(axis=1) if one_of_many else (predicted > 0).astype(int)
         return predicted if predicted.ndim == 2 else self.classes_[predicted]
 
 

@@ -291,7 +291,25 @@ def test_verbose_1_prints_lines_without_tqdm(capsys, terminal):
     assert_lines(capsys.readouterr().out)
 
 
-@pytest.mark.filterwarnings("ignore:IProgress not found")
+@pytest.mark.parametrize("flag", ["-Wdefault", "-Werror"])
+def test_a_notebook_without_widgets_has_a_bar_of_characters_and_no_warning(python, flag):
+    pytest.importorskip("tqdm")
+    script = """
+    import sys
+    from types import SimpleNamespace
+
+    for name in ("ipykernel", "ipykernel.zmqshell", "IPython"):
+        sys.modules[name] = SimpleNamespace(get_ipython=object)
+    sys.modules["ipywidgets"] = None
+
+    from numadelta import progress
+
+    tqdm = progress.bar_maker()
+    tqdm(range(3), file=sys.stdout).close()
+    """
+    assert python(script, flag).startswith("0%|")
+
+
 def test_the_bar_of_the_real_tqdm_is_complete(capsys, monkeypatch):
     pytest.importorskip("tqdm")
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
