@@ -1,4 +1,4 @@
-"""The minimiser: the price of an iteration and of a call, and how runs on fixed problems end."""
+"""The minimiser: seconds of an iteration, an evaluation, a call, a batch."""
 
 from functools import cache, partial
 from time import perf_counter
@@ -9,19 +9,12 @@ from numba import njit
 import numadelta as nd
 
 from . import need
+from .step import Clock
 
 try:
-    from numadelta.bench import classics, fits, more_wild
+    from numadelta.bench import classics, fits
 except ImportError:  # an old commit
-    classics = fits = more_wild = None
-
-PROBLEMS = [
-    *("Rosenbrock 2", "Rosenbrock 10", "Rosenbrock 100", "Wood", "Powell singular", "Beale"),
-    *("Himmelblau", "Booth", "Matyas", "Helical valley", "Brown badly scaled", "Dixon-Price 10"),
-    *("Zakharov 10", "Trid 10", "Styblinski-Tang 4", "Separable quadratic 20"),
-    *("Rotated quadratic 20", "Logistic 10", "Log-sum-exp 10"),
-]
-MAXFEV = 20_000
+    classics = fits = None
 
 
 def quadratic(x):
@@ -37,11 +30,9 @@ def need_problems():
         raise NotImplementedError("this commit has no numadelta.bench.classics")
 
 
-class PythonIterations:
+class PythonIterations(Clock):
     """1000 iterations of an objective in Python on two variables: little but the driver itself."""
 
-    version = "2"
-    rounds, repeat, warmup_time = 4, (3, 20, 10.0), 0.2
     # Too far from the minimum for the steps of the paper to get there.
     x0 = np.array([1e6, -1e6])
 
@@ -54,23 +45,29 @@ class PythonIterations:
         return nd.minimize(quadratic, self.x0, jac=True, gtol=0, maxiter=1000, safeguard=False)
 
 
-class Iterations:
-    """1000 iterations without Python between them, and the call around them."""
+class Iterations(Clock):
+    """Iterations without Python between them, two million variables in all; and the call."""
 
-    params = [2, 10, 100]
+    params = [2, 10, 100, 10**4, 10**6]
     param_names = ["n"]
-    version = "1"
-    rounds, repeat, warmup_time = 4, (3, 20, 10.0), 0.2
 
     def setup(self, n):
         need_problems()
+        self.iterations = max(2, 2_000_000 // n)
         start = np.tile([-1.2, 1.0], n // 2)
-        self.run = partial(nd.minimize, classics.rosenbrock, start, jac="inplace", gtol=0, ftol=0)
-        if self.time_1000_plain(n).nit != 1000:
+        # With lr 1 the paper's steps sooner or later reach infinity.
+        self.options = {"maxiter": self.iterations, "gtol": 0, "safeguard": False, "lr": 0.01}
+        self.run = partial(nd.minimize, classics.rosenbrock, start, jac="inplace")
+        if warm(n, self.time_plain).nit != self.iterations:
             raise RuntimeError("the run ended early")
 
-    def time_1000_plain(self, n):
-        return self.run(maxiter=1000, safeguard=False)
+    def time_plain(self, n):
+        return self.run(options=self.options)
+
+
+@cache
+def warm(n, call):
+    return call(n)
 
 
 @cache
@@ -80,27 +77,37 @@ def nearby_starts(n):
     return start + 0.1 * np.random.default_rng(0).standard_normal((10_000 // n, n))
 
 
-class Safeguarded:
+class Safeguarded(Clock):
     """Runs on Rosenbrock's function to the last digit, on one thread."""
 
     params = [2, 10, 100]
     param_names = ["n"]
-    version = "1"
-    rounds, repeat, warmup_time = 4, (3, 20, 10.0), 0.2
 
     def setup(self, n):
         need_problems()
         nd.set_num_threads(1)
-        self.time_runs(n)
+        warm(n, self.time_runs)
 
     def time_runs(self, n):
         starts = nearby_starts(n)
         return nd.minimize_batch(classics.rosenbrock, starts, jac="inplace", gtol=0, ftol=0)
 
-    def track_nfev(self, n):
-        return int(self.time_runs(n).nfev.sum())
 
-    track_nfev.unit = "evaluations"
+class Large(Clock):
+    """Fifty iterations with the safeguard on many variables: 13 arrays of that length."""
+
+    params = [10**4, 10**5, 10**6]
+    param_names = ["n"]
+
+    def setup(self, n):
+        need_problems()
+        start = np.tile([-1.2, 1.0], n // 2)
+        options = {"maxiter": 50, "gtol": 0, "ftol": 0}
+        self.run = partial(nd.minimize, classics.rosenbrock, start, jac="inplace", options=options)
+        warm(n, self.time_run)
+
+    def time_run(self, n):
+        return self.run()
 
 
 @njit
@@ -115,13 +122,11 @@ def in_place_array(x, grad, array):
     return x[0] * x[0] + array[0]
 
 
-class Door:
-    """1000 calls of minimize that end after the first evaluation."""
+class Door(Clock):
+    """200 calls of minimize that end after the first evaluation."""
 
     params = ["compiled", "compiled, with args", "Python"]
     param_names = ["objective"]
-    version = "1"
-    rounds, repeat, warmup_time = 4, (3, 20, 10.0), 0.2
     x0 = np.ones(1)
     runs = {
         "compiled": (in_place, (), "inplace"),
@@ -136,51 +141,23 @@ class Door:
         if self.call().nfev != 1:
             raise RuntimeError("the run did not end at once")
 
-    def time_1000_calls(self, objective):
+    def time_200_calls(self, objective):
         call = self.call
-        for _ in range(1000):
+        for _ in range(200):
             call()
 
 
-class Classics:
-    """How a default run on a classic problem ends.  Deterministic on one machine."""
-
-    params = PROBLEMS
-    param_names = ["problem"]
-    version = "1"
-
-    def setup(self, name):
-        need_problems()
-        (problem,) = (problem for problem in classics.problems() if problem.name == name)
-        fun, x0, args = problem.fun, problem.x0, problem.args
-        start = fun(x0, np.empty_like(x0), *args)
-        self.result = nd.minimize(fun, x0, args, jac="inplace")
-        self.error = (self.result.fun - problem.minimum) / (start - problem.minimum)
-
-    def track_nfev(self, name):
-        return self.result.nfev
-
-    def track_final_error(self, name):
-        """Return what is left of the first value's excess over the minimum."""
-        return self.error
-
-    track_nfev.unit = "evaluations"
-    track_final_error.unit = "of f(x0) - min f"
-
-
-class ClassicsSeconds:
+class Classics(Clock):
     """All 19 classics once, with default options, through the door that a user takes."""
 
     params = ["numadelta", "SciPy's L-BFGS-B"]
     param_names = ["method"]
-    version = "1"
-    rounds, repeat, warmup_time = 4, (3, 10, 10.0), 0.2
 
     def setup(self, method):
         need_problems()
         chosen = solve if method == "numadelta" else solve_with_scipy
         self.runs = [partial(chosen, problem) for problem in classics.problems()]
-        self.time_all(method)
+        warm(method, self.time_all)
 
     def time_all(self, method):
         for run in self.runs:
@@ -200,78 +177,57 @@ def solve_with_scipy(problem):
     return minimize(fun, problem.x0, problem.args, jac=True, method="L-BFGS-B")
 
 
-class MoreWild:
-    """How many of the 53 problems are solved within 20,000 evaluations.  Here less is worse."""
-
-    params = [1e-3, 1e-6]
-    param_names = ["tau"]
-    version = "1"
-
-    def setup(self, tau):
-        need_problems()
-
-    def track_solved(self, tau):
-        """Count the problems solved to ``f(x0) - f >= (1 - tau) (f(x0) - best)``."""
-        solved = 0
-        for problem in more_wild.problems():
-            args = problem.which, problem.m
-            start = more_wild.fun(problem.x0, np.empty_like(problem.x0), *args)
-            options = {"gtol": 0, "ftol": 0, "maxiter": np.inf, "maxfev": MAXFEV}
-            result = nd.minimize(more_wild.fun, problem.x0, args, jac="inplace", options=options)
-            solved += start - result.fun >= (1 - tau) * (start - problem.best)
-        return solved
-
-    track_solved.unit = "problems"
-
-
-class Batch:
-    """Fits of two parameters to 12 points, on all threads."""
-
-    params = [10**2, 10**3, 10**4, 10**5]
-    param_names = ["problems"]
-    version = "1"
-    rounds, repeat, warmup_time = 2, (3, 10, 10.0), 0.2
-
-    def setup(self, count):
-        need_problems()
-        self.data = made_fits(count)
-        self.time_fits(100)
-
-    def time_fits(self, count):
-        t, y, _ = self.data
-        return nd.minimize_batch(fits.fun, fits.START, (t, y), in_axes=(None, 0), jac="inplace")
-
-    def track_nfev(self, count):
-        return int(self.time_fits(count).nfev.sum())
-
-    def track_largest_error(self, count):
-        return float(np.abs(self.time_fits(count).x - self.data[2]).max())
-
-    track_nfev.unit = "evaluations"
-    track_largest_error.unit = "of a parameter"
-
-
 @cache
 def made_fits(count):
     return fits.data(count)
 
 
-class BatchSpeed:
-    """The same as `Batch.time_fits`, as it is quoted.  Here less is worse."""
+class Batch(Clock):
+    """Fits of two parameters to 12 points, on one thread and on two."""
 
-    params = Batch.params
-    param_names = Batch.param_names
-    version = "1"
+    params = ([10**k for k in range(2, 7)], [1, 2])
+    param_names = ["problems", "threads"]
+
+    def setup(self, count, threads):
+        need_problems()
+        try:
+            nd.set_num_threads(threads)
+        except ValueError as error:
+            raise NotImplementedError("there is one core only") from error
+        self.data = made_fits(count)
+        warm_fits()
+
+    def time_fits(self, count, threads):
+        t, y, _ = self.data
+        return fit_all(t, y)
+
+
+def fit_all(t, y):
+    return nd.minimize_batch(fits.fun, fits.START, (t, y), in_axes=(None, 0), jac="inplace")
+
+
+@cache
+def warm_fits():
+    fit_all(*made_fits(100)[:2])
+
+
+class BatchSpeed:
+    """The same on all threads, as it is quoted.  Here less is worse."""
+
+    params = Batch.params[0]
+    param_names = ["problems"]
+    version = "2"
 
     def setup(self, count):
-        self.batch = Batch()
-        self.batch.setup(count)
+        need_problems()
 
     def track_per_second(self, count):
+        t, y, _ = made_fits(count)
+        warm_fits()
         seconds = []
-        for _ in range(max(3, 10**5 // count)):
+        for _ in range(max(3, min(100, 10**5 // count))):
             started = perf_counter()
-            self.batch.time_fits(count)
+            fit_all(t, y)
             seconds.append(perf_counter() - started)
         return count / min(seconds)
 

@@ -1,12 +1,9 @@
 """The step: loops in compiled code, threads, and the door from Python."""
 
-import re
-import tracemalloc
-import zlib
 from functools import cache
 
 import numpy as np
-from numba import float32, float64, jit, njit, types
+from numba import njit
 
 import numadelta as nd
 from numadelta import kernels, threads
@@ -44,36 +41,59 @@ def compiled(loop, n, dtype, *more):
     loop(*state(n, dtype), *more, 1)
 
 
-class Loop:
-    """One thread, everything in compiled code; `stream` has the same traffic and no arithmetic."""
+class Clock:
+    """How samples are taken: each is a millisecond of work or more."""
 
-    params = ([10**3, 10**5, 10**7], ["float32", "float64"])
+    version = "2"
+    rounds, repeat, warmup_time = 2, (3, 10, 1.0), 0.1
+
+
+class Serial(Clock):
+    """Steps on one thread, in compiled code."""
+
+    params = ([10**k for k in range(2, 9)], ["float32", "float64"])
     param_names = ["n", "dtype"]
-    version = "1"
-    rounds, repeat, warmup_time = 4, (3, 20, 10.0), 0.2
 
     def setup(self, n, dtype):
         compiled(take_steps, n, dtype, 0.0)
-        compiled(stream, n, dtype)
         self.arrays, self.k = state(n, dtype), calls_for(n)
 
     def time_step(self, n, dtype):
         take_steps(*self.arrays, 0.0, self.k)
 
-    def time_step_weight_decay(self, n, dtype):
-        take_steps(*self.arrays, 0.01, self.k)
 
-    def time_stream(self, n, dtype):
+class Stream(Clock):
+    """The same traffic without arithmetic."""
+
+    params = Serial.params[0]
+    param_names = ["n"]
+
+    def setup(self, n):
+        compiled(stream, n, "float32")
+        self.arrays, self.k = state(n, "float32"), calls_for(n)
+
+    def time_stream(self, n):
         stream(*self.arrays, self.k)
 
 
-class Subnormal:
+class WeightDecay(Clock):
+    params = ["float32", "float64"]
+    param_names = ["dtype"]
+    n = 10**5
+
+    def setup(self, dtype):
+        compiled(take_steps, self.n, dtype, 0.01)
+        self.arrays = state(self.n, dtype)
+
+    def time_step(self, dtype):
+        take_steps(*self.arrays, 0.01, calls_for(self.n))
+
+
+class Subnormal(Clock):
     """Averages of gradients that have become zero must cost nothing extra."""
 
     params = ["normal", "stuck"]
     param_names = ["averages"]
-    version = "1"
-    rounds, repeat, warmup_time = 4, (3, 20, 10.0), 0.2
     n = 10**5
 
     def setup(self, averages):
@@ -90,113 +110,47 @@ class Subnormal:
         take_steps(*self.arrays, 0.0, calls_for(self.n))
 
 
-class Threads:
+@cache
+def optimizer(n, dtype):
+    """Return an optimiser that has taken a step, and the gradient."""
+    x, grads, v, u = state(n, dtype)
+    opt = nd.Adadelta(x, square_avg=v, acc_delta=u)
+    opt.step(grads)
+    return opt, grads
+
+
+class Threads(Clock):
     """Where threads begin to pay: `numadelta.threads.MIN_SIZE` should be near the crossing."""
 
-    params = ([10**5, 2 * 10**5, 4 * 10**5, 10**6, 2 * 10**6, 4 * 10**6], ["serial", "threaded"])
-    param_names = ["n", "how"]
-    version = "1"
-    rounds, repeat, warmup_time = 4, (3, 20, 10.0), 0.2
+    params = (
+        [10**5, 4 * 10**5, 10**6, 4 * 10**6, 10**7, 10**8],
+        ["float32", "float64"],
+        ["serial", "threaded"],
+    )
+    param_names = ["n", "dtype", "how"]
 
-    def setup(self, n, how):
+    def setup(self, n, dtype, how):
         if how == "threaded" and nd.get_num_threads() == 1:
             raise NotImplementedError("there is one core only")
         threads.MIN_SIZE = 0 if how == "threaded" else n + 1
-        x, self.grads, v, u = state(n, "float32")
-        self.opt = nd.Adadelta(x, square_avg=v, acc_delta=u)
-        self.opt.step(self.grads)
+        self.opt, self.grads = optimizer(n, dtype)
 
-    def time_step(self, n, how):
+    def time_step(self, n, dtype, how):
         step, grads = self.opt.step, self.grads
         for _ in range(calls_for(n)):
             step(grads)
 
 
-class Door:
+class Door(Clock):
     """Adadelta.step from Python, where the call costs more than the work."""
 
     params = [10, 1000]
     param_names = ["n"]
-    version = "1"
-    rounds, repeat, warmup_time = 4, (3, 20, 10.0), 0.2
-    k = 1000  # calls in a sample
 
     def setup(self, n):
-        x, self.grads, v, u = state(n, "float32")
-        self.opt = nd.Adadelta(x, square_avg=v, acc_delta=u)
-        self.opt.step(self.grads)
+        self.opt, self.grads = optimizer(n, "float32")
 
     def time_1000_steps(self, n):
         step, grads = self.opt.step, self.grads
-        for _ in range(self.k):
+        for _ in range(1000):
             step(grads)
-
-    def track_allocated(self, n):
-        tracemalloc.start()
-        self.opt.step(self.grads)
-        before = tracemalloc.get_traced_memory()[0]
-        tracemalloc.reset_peak()
-        self.opt.step(self.grads)
-        peak = tracemalloc.get_traced_memory()[1]
-        tracemalloc.stop()
-        return peak - before
-
-    track_allocated.unit = "bytes"
-
-
-@cache
-def machine_code(dtype):
-    """Return assembly and optimised LLVM code of the step: a new compile, for one that came from
-    the disk cache has none to show."""
-    scalar = {"float32": float32, "float64": float64}[dtype]
-    array = scalar[::1]
-    loop = jit(**kernels.step.targetoptions)(kernels.step.py_func)
-    loop.compile((array,) * 4 + (types.float64,) * 4 + (types.boolean,))
-    (signature,) = loop.signatures
-    return loop.inspect_asm(signature), loop.inspect_llvm(signature)
-
-
-class Code:
-    """What the compiler made of the step.  Without noise, hence the gate on small machines."""
-
-    params = ["float32", "float64"]
-    param_names = ["dtype"]
-    version = "1"
-
-    def setup(self, dtype):
-        self.asm, self.llvm = machine_code(dtype)
-
-    def track_packed_ops(self, dtype):
-        """Roots and divisions of whole vectors.  Here less is worse, whatever asv says."""
-        if "%xmm" not in self.asm:
-            raise NotImplementedError("the names of the instructions are those of x86")
-        return len(re.findall(r"\bv?(?:sqrt|div)p[sd]\b", self.asm))
-
-    def track_packed_conversions(self, dtype):
-        """Vectors converted between float32 and float64: each is a literal of the wrong type."""
-        return len(re.findall(r"\bv?cvtp[sd]2p[sd]\b", self.asm))
-
-    def track_passes(self, dtype):
-        """Vectors read and written for each root taken: 4 + 3 is the least."""
-        moved = re.findall(r"(?:= load|store) <\d+ x (?:float|double)>", self.llvm)
-        roots = re.findall(r"call [^\n]*@llvm\.sqrt\.v\d+f\d+", self.llvm)
-        if not roots:
-            raise RuntimeError("the loop was not vectorised")  # asv run then exits with 2
-        return len(moved) / len(roots)
-
-    def track_bits(self, dtype):
-        """A checksum of the parameters after 100 steps."""
-        x, g, v, u = (array.copy() for array in state(1003, dtype))
-        for _ in range(100):
-            kernels.step(x, g, v, u, LR, RHO, EPS, 0.01, False)
-        return zlib.crc32(x.tobytes())
-
-    track_packed_ops.unit = track_packed_conversions.unit = "instructions"
-    track_passes.unit = "vectors"
-    track_bits.unit = "checksum"
-
-
-def peakmem_step():
-    """Ten million parameters: 40 MB for each of four arrays, and nothing more."""
-    x, grads = np.ones(10**7, np.float32), np.ones(10**7, np.float32)
-    nd.Adadelta(x).step(grads)
