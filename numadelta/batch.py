@@ -16,7 +16,7 @@ from numba.np.numpy_support import from_dtype
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import Bounds, OptimizeResult
 
-from numadelta import compiled, descent, iteration, minimizer, threads
+from numadelta import compiled, descent, iteration, minimizer, progress, threads
 from numadelta.arrays import check_integer, refuse_masked
 from numadelta.bounds import as_arrays
 from numadelta.differences import Differences
@@ -412,7 +412,7 @@ def _progress(
     bar = None
     if disp:
         try:
-            from tqdm.auto import tqdm
+            tqdm = progress.import_tqdm()
         except ImportError as error:
             raise ImportError("disp=True needs tqdm: pip install 'numadelta[progress]'") from error
         bar = tqdm(total=count, unit=" problems", unit_scale=True)

@@ -29,13 +29,19 @@ def bar_maker() -> Any:
     """Return tqdm's bar, or None where none can be shown."""
     # A notebook is no terminal, but tqdm.auto knows how to draw in it.
     if sys.stderr.isatty() or "ipykernel" in sys.modules:
-        with suppress(ImportError), warnings.catch_warnings():
-            # Without ipywidgets, a bar of characters will do.
-            warnings.filterwarnings("ignore", "IProgress not found")
-            from tqdm.auto import tqdm
-
-            return tqdm
+        with suppress(ImportError):
+            return import_tqdm()
     return None
+
+
+def import_tqdm() -> Any:
+    """Return tqdm's bar for where we are."""
+    with warnings.catch_warnings():
+        # Without ipywidgets, a bar of characters will do.
+        warnings.filterwarnings("ignore", "IProgress not found")
+        from tqdm.auto import tqdm
+
+        return tqdm
 
 
 class Silent:
