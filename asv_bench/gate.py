@@ -109,11 +109,7 @@ def settled(rows: list[Row], again: list[Row]) -> list[Row]:
 
 def report(rows: list[Row]) -> str:
     """Return a line for each row that differs and one that sums up."""
-    lines = [
-        f"{row.verdict():8} {row.ratio:8.3f}  {row.base} -> {row.new} {row.unit}  {row.name}"
-        for row in rows
-        if row.verdict() != "same"
-    ]
+    lines = [line(row) for row in rows if row.verdict() != "same"]
     ratios = [row.ratio for row in rows if row.timed and math.isfinite(row.ratio)]
     counts = [row for row in rows if not row.timed]
     timings = f"{len(ratios)} timings"
@@ -122,6 +118,15 @@ def report(rows: list[Row]) -> str:
     worse = sum(row.verdict() == "worse" for row in rows)
     lines.append(f"{len(counts)} counts, {timings}: {worse or 'nothing'} worse")
     return "\n".join(lines)
+
+
+def line(row: Row) -> str:
+    """Return what to say of a row that differs."""
+    base, new = ("failed" if value is None else f"{value:.6g}" for value in (row.base, row.new))
+    ratio, change = f"{row.ratio:.3f}", f"{base} -> {new} {row.unit}"
+    if row.unit == "checksum" and row.new is not None:
+        ratio, change = "", "other bits"
+    return f"{row.verdict():8} {ratio:>7}  {change:40} {row.name}"
 
 
 def git(repository: Path, *command: str) -> str:

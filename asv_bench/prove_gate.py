@@ -71,8 +71,7 @@ PLANTED = [
         "a check of 10 us in the door of the step",
         "numadelta/optimizer.py",
         "        # Not acquire() and then try:",
-        """        for name in _OPTIONS:
-            setattr(self, name, getattr(self, name))
+        """        _make_state(self._params, self.square_avg, self.acc_delta, True)  # checks all
         # Not acquire() and then try:""",
         "step.Door.time_1000_steps(1000)",
     ),

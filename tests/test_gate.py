@@ -77,7 +77,9 @@ def test_the_report():
     ]
     *lines, last = gate.report(rows).splitlines()
     assert [line.split()[0] for line in lines] == ["worse", "changed"]
-    assert lines[0].split() == "worse 2.000 1.0 -> 2.0 seconds slow".split()
+    assert lines[0].split() == "worse 2.000 1 -> 2 seconds slow".split()
+    assert lines[1].split() == "changed other bits bits".split()
+    assert "inf  7 -> failed calls" in gate.line(Row("a", "calls", 7, None))
     assert last == "2 counts, 2 timings (ratios 1.100 to 2.000): 1 worse"
     assert gate.report(rows[3:]) == "1 counts, 0 timings: nothing worse"
 
