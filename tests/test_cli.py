@@ -1,5 +1,7 @@
-import json
 import re
+import sys
+import types
+from pathlib import Path
 
 import numba
 import numpy as np
@@ -131,6 +133,7 @@ def test_train_finds_out_before_training_that_it_cannot_write(option, tmp_path, 
         ["sweep", "--rho", "0.9", "1"],
         ["sweep", "--plot", "map"],
         ["sweep", "--seeds", "0"],
+        ["bench", "--plot", "medians.xlsx"],
     ],
 )
 def test_bad_usage_exits_with_2(arguments, capsys):
@@ -209,5 +212,29 @@ def test_info_names_versions_threads_blas_and_gpu(capsys):
 
 
 def test_bench_passes_its_options_on(monkeypatch):
-    monkeypatch.setattr(bench, "run", lambda **options: json.dumps(options))
-    assert json.loads(cli.main(["bench", "--quick", "--json"])) == {"quick": True, "json": True}
+    monkeypatch.setattr(bench, "run", lambda **options: options)
+    assert cli.main(["bench"]) == {"quick": False, "json": False, "plot": None}
+    assert cli.main(["bench", "--quick", "--json", "--plot", "medians.png"]) == {
+        "quick": True,
+        "json": True,
+        "plot": Path("medians.png"),
+    }
+
+
+def test_bench_of_growth_is_another_module(monkeypatch, capsys):
+    growth = types.ModuleType("numadelta.bench.growth")
+    growth.run = lambda *arguments: arguments
+    monkeypatch.setitem(sys.modules, "numadelta.bench.growth", growth)
+    monkeypatch.setattr(bench, "growth", growth, raising=False)
+    monkeypatch.setattr(bench, "run", lambda **options: pytest.fail("it compares"))
+    assert cli.main(["bench", "--growth", "curves"]) == ("curves", False, False)
+    arguments = ["bench", "--growth", "curves", "--quick", "--json"]
+    assert cli.main(arguments) == ("curves", True, True)
+    assert cli.main([*arguments, "--plot", "medians.png"]) == 2
+    assert "--plot is for the comparison" in capsys.readouterr().err
+
+
+def test_bench_refuses_a_picture_in_no_folder(tmp_path, capsys):
+    pytest.importorskip("matplotlib")
+    assert cli.main(["bench", "--plot", str(tmp_path / "no" / "medians.png")]) == 1
+    assert "there is no folder" in capsys.readouterr().err

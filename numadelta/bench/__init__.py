@@ -5,37 +5,44 @@ settings disturb another's:
 
 - `jobs` lists what is measured, and by which worker;
 - `runner` starts the workers, in rounds, and collects what they print;
-- `report` makes the table, or JSON;
+- `report` makes the table, or JSON, and `picture` the picture;
 - `ours`, ``peer_*``, `imports` and `first_call` are the workers, each run as
   ``python -m numadelta.bench.ours``; they share `problems` (the same work for all), `worker` (the
-  clock) and `accuracy` (the clock of a run to a given accuracy);
+  clock and the peak memory) and `accuracy` (the clock of a run to a given accuracy);
+- `limit_memory` and `limit_products` are workers that do only what nobody can do without: the
+  traffic of a step, the matrix products of a network;
 - `classics`, `more_wild` and `fits` are sets of problems for minimisers.
 """
 
 from __future__ import annotations
 
 import json as json_format
+import os
 import tempfile
 
-from numadelta.bench import jobs, report, runner
+from numadelta.bench import jobs, picture, report, runner
 
 
-def run(quick: bool = False, json: bool = False) -> int:
+def run(quick: bool = False, json: bool = False, plot: str | os.PathLike[str] | None = None) -> int:
     """Measure everything and print the results.
 
     Parameters
     ----------
     quick : bool, default False
-        Fewer and smaller jobs, few samples: a minute or so, instead of ten or more.  Good for a
+        Fewer and smaller jobs, few samples: a minute at most, instead of ten or more.  Good for a
         look, not for quoting.
     json : bool, default False
         Print one JSON document at the end instead of a table for each job.
+    plot : path, optional
+        Draw the medians into this file, whose name's end says in which format.
 
     Returns
     -------
     int
         0, or 1 if a worker failed.  What is not installed is left out and is no failure.
     """
+    if plot is not None:
+        picture.check(plot)
     threads = runner.thread_count()
     machine = report.describe_machine(threads)
     results = []
@@ -53,4 +60,6 @@ def run(quick: bool = False, json: bool = False) -> int:
         print(json_format.dumps(report.document(machine, quick, results), indent=2))
     else:
         print("\n" + report.foot(results, quick))
+    if plot is not None:
+        picture.draw(plot, report.head(machine, quick), results)
     return int(any(row.status == runner.FAILED for result in results for row in result.rows))

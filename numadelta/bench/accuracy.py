@@ -30,7 +30,7 @@ def measure(solve: Solver, quick: bool) -> dict[str, Any]:
     seconds = worker.collect(
         lambda: statistics.geometric_mean([worker.timed(run) for run in runs]), quick
     )
-    note = f"{solved} of {len(runs)} solved, {tight} with tight tolerances"
+    note = f"{solved}/{len(runs)}, {tight} tight"
     return worker.outcome(seconds, note=note) | {"compile_s": None}
 
 

@@ -61,5 +61,5 @@ def data(count: int) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
 
 
 def error(x: NDArray[Any], best: NDArray[Any]) -> str:
-    """Return a note on how far solutions are off."""
-    return f"rms error {math.sqrt(np.mean((x - best) ** 2)):.1e}"
+    """Return a note on how far solutions are off, as the root of the mean square."""
+    return f"error {math.sqrt(np.mean((x - best) ** 2)):.1e}"

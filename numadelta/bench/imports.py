@@ -31,7 +31,7 @@ def imports(name: str, quick: bool) -> dict[str, Any]:
     """Time one of the statements."""
     calls = worker.WARM_UP + (3 if quick else 10)
     seconds = [seconds_of(STATEMENTS[name]) for _ in range(calls)]
-    return worker.outcome(seconds) | {"compile_s": None}
+    return worker.outcome(seconds) | {"compile_s": None, "peak_bytes": None}
 
 
 TASKS: dict[str, worker.Task] = {

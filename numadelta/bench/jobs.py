@@ -11,6 +11,7 @@ from numadelta.bench.problems import (
     QUICK_FITS,
     ROSENBROCK,
     SMALL,
+    SQUARE,
     STUCK,
     TARGET,
 )
@@ -22,7 +23,7 @@ class Contestant(NamedTuple):
     Attributes
     ----------
     label : str
-        What it is called there.
+        What it is called there: the library, then after a comma what is special.
     command : tuple of str
         Arguments of the Python interpreter that run its worker.
     needs : tuple of str
@@ -31,6 +32,8 @@ class Contestant(NamedTuple):
         Whether a quick run leaves it out.
     one_thread : bool
         Whether more threads would only slow it down.
+    limit : bool
+        Whether it does only what nobody can do without: no library, but what the machine allows.
     """
 
     label: str
@@ -38,6 +41,7 @@ class Contestant(NamedTuple):
     needs: tuple[str, ...] = ()
     slow: bool = False
     one_thread: bool = False
+    limit: bool = False
 
 
 class Job(NamedTuple):
@@ -56,7 +60,7 @@ def _ours(task: str, label: str = "numadelta", slow: bool = False) -> Contestant
     return Contestant(label, _worker("ours", task), (), slow)
 
 
-def _torch(task: str, label: str = "PyTorch", slow: bool = False) -> Contestant:
+def _torch(task: str, label: str = "PyTorch, eager", slow: bool = False) -> Contestant:
     return Contestant(label, _worker("peer_torch", task), ("torch",), slow)
 
 
@@ -69,13 +73,56 @@ def _scipy(task: str, label: str, slow: bool = False) -> Contestant:
     return Contestant(label, _worker("peer_scipy", task), (), slow, one_thread=True)
 
 
-def _numpy(task: str, label: str) -> Contestant:
-    return Contestant(label, _worker("peer_numpy", task))
+def _numpy(task: str, label: str = "NumPy", slow: bool = False) -> Contestant:
+    return Contestant(label, _worker("peer_numpy", task), (), slow)
+
+
+def _limit(name: str, task: str, label: str) -> Contestant:
+    return Contestant(label, _worker(name, task), limit=True)
+
+
+STREAM = _limit("limit_memory", "stream", "4 reads and 3 writes, plain loop")
+
+
+def _products(task: str) -> Contestant:
+    return _limit("limit_products", task, "matrix products alone, NumPy")
+
+
+def _epoch(quick: bool) -> Job:
+    net = NETS["epoch"]
+    rows = net.quick_rows if quick else net.rows
+    keras = Contestant("Keras, JAX backend", _worker("peer_keras", "epoch"), ("keras", "jax"), True)
+    sklearn = Contestant("scikit-learn, Adam", _worker("peer_sklearn", "epoch"), ("sklearn",))
+    return Job(
+        f"an epoch of {_sizes('epoch')}, batch {net.batch}, {rows:,} rows, float32",
+        "s",
+        (
+            _ours("epoch"),
+            _torch("epoch"),
+            _torch("epoch-compiled", "PyTorch, torch.compile", slow=True),
+            _jax("epoch"),
+            keras,
+            sklearn,
+            _numpy("epoch"),
+            _products("epoch"),
+        ),
+    )
 
 
 def _training_step(name: str) -> Job:
-    title = f"a training step of {_sizes(name)}, batch {NETS[name].batch}, float32"
-    return Job(title, "s", (_ours(name), _torch(name)))
+    return Job(
+        f"a training step of {_sizes(name)}, batch {NETS[name].batch}, float32",
+        "s",
+        (
+            _ours(name),
+            _torch(name),
+            _torch(f"{name}-compiled", "PyTorch, torch.compile", slow=True),
+            _jax(name),
+            _jax(f"{name}-scan", "JAX, optax, scan over an epoch"),
+            _numpy(name),
+            _products(name),
+        ),
+    )
 
 
 def _rosenbrock(size: int) -> Job:
@@ -86,6 +133,7 @@ def _rosenbrock(size: int) -> Job:
             _ours(f"plain-{size}", "numadelta, safeguard=False"),
             _ours(f"safeguarded-{size}", "numadelta, from many starts"),
             _jax(f"plain-{size}", "JAX, optax, while_loop"),
+            _scipy(f"rosenbrock-{size}", "SciPy, L-BFGS-B, an evaluation", slow=True),
         ),
     )
 
@@ -117,21 +165,24 @@ def jobs(quick: bool) -> list[Job]:
     quick : bool
         Whether the workers will be told to be quick; titles give the sizes.
     """
-    epoch = NETS["epoch"]
-    rows = epoch.quick_rows if quick else epoch.rows
     return [
+        Job(
+            f"the machine, float32: a pass over {LARGE:,}, a product of {SQUARE:,} x {SQUARE:,}",
+            "s",
+            (STREAM, _products("square")),
+        ),
         Job(
             f"a step of {LARGE:,} float32",
             "s",
             (
                 _ours("step"),
                 _ours("step-unchecked", 'numadelta, nonfinite="propagate"'),
-                Contestant("loop of 4 reads and 3 writes", _worker("peer_numba", "stream")),
-                _torch("step", "PyTorch"),
+                _torch("step"),
                 _torch("step-foreach", "PyTorch, foreach", slow=True),
                 _torch("step-compiled", "PyTorch, torch.compile", slow=True),
                 _jax("step"),
-                _numpy("step", "NumPy in blocks, one thread"),
+                _numpy("step", "NumPy, in blocks, one thread"),
+                STREAM,
             ),
         ),
         Job(
@@ -142,22 +193,9 @@ def jobs(quick: bool) -> list[Job]:
         Job(
             f"time of a step on stuck subnormal averages / normal ones, {STUCK:,} float32",
             "",
-            (_ours("stuck"), _torch("stuck")),
+            (_ours("stuck"), _torch("stuck", slow=True)),
         ),
-        Job(
-            f"an epoch of {_sizes('epoch')}, batch {epoch.batch}, {rows:,} rows, float32",
-            "s",
-            (
-                _ours("epoch"),
-                _torch("epoch"),
-                _jax("epoch"),
-                Contestant(
-                    "Keras, JAX backend", _worker("peer_keras", "epoch"), ("keras", "jax"), True
-                ),
-                Contestant("scikit-learn (Adam)", _worker("peer_sklearn", "epoch"), ("sklearn",)),
-                _numpy("products", "matrix products alone, NumPy"),
-            ),
-        ),
+        _epoch(quick),
         *(_training_step(name) for name in (("tiny",) if quick else ("narrow", "tiny", "wide"))),
         *(_rosenbrock(size) for size in (ROSENBROCK[1:2] if quick else ROSENBROCK)),
         Job(
@@ -170,21 +208,18 @@ def jobs(quick: bool) -> list[Job]:
             "s",
             (
                 Contestant("numadelta, beyond compiling it", _worker("first_call", "beyond")),
-                Contestant("compiling it, in Numba", _worker("first_call", "compiling"), slow=True),
+                Contestant("Numba, compiling it", _worker("first_call", "compiling"), slow=True),
             ),
         ),
         _fits(QUICK_FITS if quick else FITS),
         Job(
-            "import, in a fresh process",
+            "an import, in a fresh process",
             "s",
-            tuple(
-                Contestant(label, _worker("imports", task))
-                for label, task in {
-                    "import numadelta": "numadelta",
-                    "import numpy": "numpy",
-                    "import numba": "numba",
-                    "from numadelta import Adadelta": "numadelta-use",
-                }.items()
+            (
+                Contestant("numadelta", _worker("imports", "numadelta")),
+                Contestant("numadelta, the optimiser", _worker("imports", "numadelta-use")),
+                Contestant("Numba", _worker("imports", "numba")),
+                _limit("imports", "numpy", "NumPy"),
             ),
         ),
     ]

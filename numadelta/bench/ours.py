@@ -62,8 +62,7 @@ def train(name: str, quick: bool) -> dict[str, Any]:
     """Train a network with `MLP.fit`."""
     net = NETS[name]
     samples, targets = net.data(quick)
-    loss = "squared_error" if net.sizes[-1] == 1 else "cross_entropy"
-    model = nd.MLP(net.sizes, loss=loss)
+    model = nd.MLP(net.sizes, loss="squared_error" if net.regression else "cross_entropy")
     history = model.fit(
         samples,
         targets,
@@ -74,8 +73,7 @@ def train(name: str, quick: bool) -> dict[str, Any]:
         rho=RHO,
         eps=EPS,
     )
-    parts = 1 if name == "epoch" else net.batches(quick)
-    return worker.outcome(history["seconds"], parts, loss=history["loss"][-1])
+    return worker.outcome(history["seconds"], net.parts(quick), loss=history["loss"][-1])
 
 
 def plain(size: int, quick: bool) -> dict[str, Any]:
@@ -132,10 +130,7 @@ TASKS: dict[str, worker.Task] = {
     "step-unchecked": step_unchecked,
     "door": door,
     "stuck": stuck,
-    "epoch": lambda quick: train("epoch", quick),
-    "narrow": lambda quick: train("narrow", quick),
-    "tiny": lambda quick: train("tiny", quick),
-    "wide": lambda quick: train("wide", quick),
+    **{name: partial(train, name) for name in NETS},
     **{f"plain-{size}": partial(plain, size) for size in ROSENBROCK},
     **{f"safeguarded-{size}": partial(safeguarded, size) for size in ROSENBROCK},
     "classics": lambda quick: accuracy.measure(solve, quick),

@@ -18,7 +18,6 @@ from numadelta.bench.problems import (
     RHO,
     ROSENBROCK,
     ROSENBROCK_LR,
-    Net,
     params_and_grads,
     rosenbrock_iterations,
     rosenbrock_start,
@@ -54,21 +53,23 @@ def step(quick: bool) -> dict[str, Any]:
     return worker.measure(call, quick)
 
 
-def compiled_step(adadelta: Any) -> Any:
+def compiled_step(adadelta: Any, regression: bool) -> Any:
     """Return a jitted function that trains on some rows of the data, which stay on the device."""
     import jax
     import optax
 
-    def mean_loss(params, samples, labels):
+    def mean_loss(params, samples, targets):
         for weights, bias in params[:-1]:
             samples = jax.nn.relu(samples @ weights + bias)
         weights, bias = params[-1]
-        logits = samples @ weights + bias
-        return optax.softmax_cross_entropy_with_integer_labels(logits, labels).mean()
+        outputs = samples @ weights + bias
+        if regression:
+            return optax.squared_error(outputs, targets).mean()
+        return optax.softmax_cross_entropy_with_integer_labels(outputs, targets).mean()
 
     @partial(jax.jit, donate_argnums=(0, 1))
-    def train_step(params, state, samples, labels, rows):
-        batch = [array.at[rows].get(mode="promise_in_bounds") for array in (samples, labels)]
+    def train_step(params, state, samples, targets, rows):
+        batch = [array.at[rows].get(mode="promise_in_bounds") for array in (samples, targets)]
         loss, grads = jax.value_and_grad(mean_loss)(params, *batch)
         updates, state = adadelta.update(grads, state, params)
         return optax.apply_updates(params, updates), state, loss
@@ -76,43 +77,53 @@ def compiled_step(adadelta: Any) -> Any:
     return train_step
 
 
-def initial(net: Net, rng: np.random.Generator) -> list[Any]:
-    """Return weights and biases."""
+def compiled_epoch(train_step: Any) -> Any:
+    """Return a jitted function that trains on one batch after the other, all of one size."""
+    import jax
+
+    @partial(jax.jit, donate_argnums=(0, 1))
+    def train_epoch(params, state, samples, targets, batches):
+        def step(carry, rows):
+            params, state, loss = train_step(*carry, samples, targets, rows)
+            return (params, state), loss
+
+        (params, state), losses = jax.lax.scan(step, (params, state), batches)
+        return params, state, losses
+
+    return train_epoch
+
+
+def train(name: str, quick: bool, scan: bool = False) -> dict[str, Any]:
+    """Train a network, with a call from Python for each step, or with `scan` for each epoch."""
+    import jax
     import jax.numpy as jnp
 
-    params = []
-    for inputs, outputs in zip(net.sizes, net.sizes[1:], strict=False):
-        limit = np.sqrt(6 / inputs)
-        weights = rng.uniform(-limit, limit, (inputs, outputs)).astype(np.float32)
-        params.append((jnp.asarray(weights), jnp.zeros(outputs)))
-    return params
-
-
-def epoch(quick: bool) -> dict[str, Any]:
-    """Train the network with MNIST's shape."""
-    import jax.numpy as jnp
-
-    net = NETS["epoch"]
+    net = NETS[name]
     rng = np.random.default_rng(0)
-    samples, labels = map(jnp.asarray, net.data(quick))
-    params = initial(net, rng)
+    samples, targets = map(jnp.asarray, net.data(quick))
+    params = jax.tree.map(jnp.asarray, net.initial(rng))
     adadelta = optimizer()
     state = adadelta.init(params)
-    train_step = compiled_step(adadelta)
+    train_step = compiled_step(adadelta, net.regression)
+    train_epoch = compiled_epoch(train_step)
     losses = []
 
-    def one() -> None:
+    def epoch() -> None:
         nonlocal params, state
         order = rng.permutation(len(samples)).astype(np.int32)
-        batches = []
-        for start in range(0, len(order), net.batch):
-            rows = order[start : start + net.batch]
-            params, state, loss = train_step(params, state, samples, labels, rows)
-            batches.append(loss)
-        losses.append(float(np.mean(batches)))  # waits for the last step
+        if scan:
+            batches = order.reshape(-1, net.batch)
+            params, state, seen = train_epoch(params, state, samples, targets, batches)
+        else:
+            seen = []
+            for start in range(0, len(order), net.batch):
+                rows = order[start : start + net.batch]
+                params, state, loss = train_step(params, state, samples, targets, rows)
+                seen.append(loss)
+        losses.append(float(np.mean(seen)))  # waits for the last step
 
-    seconds = [worker.timed(one) for _ in range(worker.epochs(quick))]
-    return worker.outcome(seconds, loss=losses[-1])
+    seconds = [worker.timed(epoch) for _ in range(worker.epochs(quick))]
+    return worker.outcome(seconds, net.parts(quick), loss=losses[-1])
 
 
 def descend(fun: Any, start: Any, steps: int, lr: float = LR) -> Any:
@@ -193,7 +204,8 @@ def version() -> str:
 
 TASKS: dict[str, worker.Task] = {
     "step": step,
-    "epoch": epoch,
+    **{name: partial(train, name) for name in NETS},
+    **{f"{name}-scan": partial(train, name, scan=True) for name in ("narrow", "tiny", "wide")},
     **{f"plain-{size}": partial(plain, size) for size in ROSENBROCK},
     "fits": partial(fit_many, partial(descend, steps=500)),
     "fits-bfgs": partial(fit_many, bfgs),

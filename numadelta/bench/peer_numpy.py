@@ -1,14 +1,15 @@
-"""Worker: ADADELTA in plain NumPy, and the matrix products that no training can do without."""
+"""Worker: ADADELTA and a multi-layer perceptron in plain NumPy."""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from numadelta.bench import worker
-from numadelta.bench.problems import EPS, LARGE, LR, NETS, RHO, SMALL, params_and_grads
+from numadelta.bench.problems import EPS, LARGE, LR, NETS, RHO, SMALL, Net, params_and_grads
 
 # Elements a pass works on: five arrays of this length stay in the cache.
 BLOCK = 16_384
@@ -55,35 +56,79 @@ def door(quick: bool) -> dict[str, Any]:
     return worker.measure(worker.repeat(opt.step, 1000), quick, 1000)
 
 
-def products(quick: bool) -> dict[str, Any]:
-    """Multiply the matrices of an epoch, forward and backward, and do nothing else."""
-    net = NETS["epoch"]
-    samples, _ = net.data(quick)
-    inputs, hidden, outputs = net.sizes
+def squared_error(outputs: NDArray[Any], targets: NDArray[Any]) -> tuple[float, NDArray[Any]]:
+    """Return the loss and its gradient with respect to the outputs."""
+    error = outputs - targets
+    return float(np.mean(error * error)), 2 / error.size * error
+
+
+def cross_entropy(outputs: NDArray[Any], labels: NDArray[Any]) -> tuple[float, NDArray[Any]]:
+    """Return the loss and its gradient with respect to the outputs."""
+    rows = np.arange(len(labels))
+    outputs = outputs - outputs.max(axis=1, keepdims=True)
+    log_probabilities = outputs - np.log(np.exp(outputs).sum(axis=1, keepdims=True))
+    gradient = np.exp(log_probabilities)
+    gradient[rows, labels] -= 1
+    return -float(log_probabilities[rows, labels].mean()), gradient / len(labels)
+
+
+class Network:
+    """A multi-layer perceptron with backpropagation as one writes it by hand."""
+
+    def __init__(self, net: Net) -> None:
+        self.layers = net.initial(np.random.default_rng(0))
+        self.grads = [
+            (np.empty_like(weights), np.empty_like(bias)) for weights, bias in self.layers
+        ]
+        self.loss = squared_error if net.regression else cross_entropy
+
+    def backpropagate(self, batch: NDArray[Any], targets: NDArray[Any]) -> float:
+        """Write the gradients and return the loss."""
+        inputs = [batch]
+        for weights, bias in self.layers[:-1]:
+            inputs.append(np.maximum(inputs[-1] @ weights + bias, 0))
+        weights, bias = self.layers[-1]
+        loss, delta = self.loss(inputs[-1] @ weights + bias, targets)
+        for k in reversed(range(len(self.layers))):
+            weight_grad, bias_grad = self.grads[k]
+            np.matmul(inputs[k].T, delta, out=weight_grad)
+            np.sum(delta, axis=0, out=bias_grad)
+            if k:
+                delta = (delta @ self.layers[k][0].T) * (inputs[k] > 0)
+        return loss
+
+
+def train(name: str, quick: bool) -> dict[str, Any]:
+    """Train a network in a plain loop."""
+    net = NETS[name]
     rng = np.random.default_rng(0)
-
-    def matrix(rows: int, columns: int) -> NDArray[Any]:
-        return rng.standard_normal((rows, columns), np.float32)
-
-    first, second = matrix(inputs, hidden), matrix(hidden, outputs)
-    first_grad, second_grad = np.empty_like(first), np.empty_like(second)
-    layer, layer_grad = matrix(net.batch, hidden), matrix(net.batch, hidden)
-    scores, scores_grad = matrix(net.batch, outputs), matrix(net.batch, outputs)
+    samples, targets = net.data(quick)
+    network = Network(net)
+    optimizers = [
+        Adadelta(params.reshape(-1), grads.reshape(-1))
+        for layer, layer_grads in zip(network.layers, network.grads, strict=True)
+        for params, grads in zip(layer, layer_grads, strict=True)
+    ]
+    losses = []
 
     def epoch() -> None:
-        for start in range(0, len(samples), net.batch):
-            batch = samples[start : start + net.batch]
-            n = len(batch)
-            np.matmul(batch, first, out=layer[:n])
-            np.matmul(layer[:n], second, out=scores[:n])
-            np.matmul(layer[:n].T, scores_grad[:n], out=second_grad)
-            np.matmul(scores_grad[:n], second.T, out=layer_grad[:n])
-            np.matmul(batch.T, layer_grad[:n], out=first_grad)
+        order, total = rng.permutation(len(samples)), 0.0
+        for start in range(0, len(order), net.batch):
+            rows = order[start : start + net.batch]
+            total += network.backpropagate(samples[rows], targets[rows])
+            for opt in optimizers:
+                opt.step()
+        losses.append(total / net.batches(quick))
 
-    return worker.outcome([worker.timed(epoch) for _ in range(worker.epochs(quick))])
+    seconds = [worker.timed(epoch) for _ in range(worker.epochs(quick))]
+    return worker.outcome(seconds, net.parts(quick), loss=losses[-1])
 
 
-TASKS: dict[str, worker.Task] = {"step": step, "door": door, "products": products}
+TASKS: dict[str, worker.Task] = {
+    "step": step,
+    "door": door,
+    **{name: partial(train, name) for name in NETS},
+}
 
 if __name__ == "__main__":
     worker.main(TASKS, lambda: f"numpy {np.__version__}")

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from numadelta.bench import accuracy, fits, worker
+from numadelta.bench import accuracy, classics, fits, worker
 from numadelta.bench.classics import Problem
+from numadelta.bench.problems import ROSENBROCK, rosenbrock_start
 
 # A loop in Python takes the same time for each fit: a few tell that of many.
 SAMPLE, QUICK_SAMPLE = 200, 50
@@ -38,6 +40,18 @@ def solve(problem: Problem, tight: bool) -> float:
         method="L-BFGS-B",
         options=options,
     ).fun
+
+
+def rosenbrock(size: int, quick: bool) -> dict[str, Any]:
+    """Minimise Rosenbrock's function from the usual start; the samples are per evaluation."""
+    from scipy.optimize import minimize
+
+    fun, start = value_and_grad(classics.rosenbrock), rosenbrock_start(size)
+
+    def call() -> Any:
+        return minimize(fun, start, jac=True, method="L-BFGS-B")
+
+    return worker.measure(call, quick, call().nfev) | {"compile_s": None}
 
 
 def loop(fit: Callable[[NDArray[Any], NDArray[Any]], NDArray[Any]], quick: bool) -> dict[str, Any]:
@@ -77,6 +91,7 @@ def version() -> str:
 
 TASKS: dict[str, worker.Task] = {
     "classics": lambda quick: accuracy.measure(solve, quick),
+    **{f"rosenbrock-{size}": partial(rosenbrock, size) for size in ROSENBROCK},
     "fits": lambda quick: loop(fit_lbfgsb, quick),
     "fits-curve-fit": lambda quick: loop(fit_curve, quick),
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
 from numadelta.bench import worker
@@ -20,8 +21,8 @@ from numadelta.bench.problems import (
 )
 
 
-def optimizer(params: Iterable[Any], foreach: bool | None = None) -> Any:
-    """Return an Adadelta; PyTorch's own choice on the CPU is a loop, `foreach` the other form."""
+def optimizer(params: Iterable[Any], foreach: bool = False) -> Any:
+    """Return an Adadelta, by default in the form that PyTorch itself takes on the CPU: a loop."""
     from torch.optim import Adadelta
 
     return Adadelta(params, lr=LR, rho=RHO, eps=EPS, foreach=foreach)
@@ -81,8 +82,11 @@ def model_of(net: Net) -> Any:
     return nn.Sequential(*layers[:-1])
 
 
-def train(name: str, quick: bool) -> dict[str, Any]:
-    """Train a network in a plain loop over tensors: a DataLoader would only slow it down."""
+def train(name: str, quick: bool, compiled: bool = False) -> dict[str, Any]:
+    """Train a network in a plain loop over tensors: a DataLoader would only slow it down.
+
+    There is no foreach here: with so few tensors it takes the same time as the loop over them.
+    """
     import torch
     from torch.nn import functional
 
@@ -91,7 +95,10 @@ def train(name: str, quick: bool) -> dict[str, Any]:
     samples, targets = map(torch.from_numpy, net.data(quick))
     model = model_of(net)
     opt = optimizer(model.parameters())
-    loss_of = functional.mse_loss if net.sizes[-1] == 1 else functional.cross_entropy
+    forward, step = model, opt.step
+    if compiled:
+        forward, step = torch.compile(model), torch.compile(opt.step)
+    loss_of = functional.mse_loss if net.regression else functional.cross_entropy
     losses = []
 
     def epoch() -> None:
@@ -99,15 +106,14 @@ def train(name: str, quick: bool) -> dict[str, Any]:
         for rows in torch.randperm(len(samples)).split(net.batch):
             opt.zero_grad()
             batch = samples.index_select(0, rows), targets.index_select(0, rows)
-            loss = loss_of(model(batch[0]), batch[1])
+            loss = loss_of(forward(batch[0]), batch[1])
             loss.backward()
-            opt.step()
+            step()
             total += loss.detach()
         losses.append(total.item() / net.batches(quick))
 
     seconds = [worker.timed(epoch) for _ in range(worker.epochs(quick))]
-    parts = 1 if name == "epoch" else net.batches(quick)
-    return worker.outcome(seconds, parts, loss=losses[-1])
+    return worker.outcome(seconds, net.parts(quick), loss=losses[-1])
 
 
 def version() -> str:
@@ -123,10 +129,8 @@ TASKS: dict[str, worker.Task] = {
     "step-compiled": step_compiled,
     "door": door,
     "stuck": stuck,
-    "epoch": lambda quick: train("epoch", quick),
-    "narrow": lambda quick: train("narrow", quick),
-    "tiny": lambda quick: train("tiny", quick),
-    "wide": lambda quick: train("wide", quick),
+    **{name: partial(train, name) for name in NETS},
+    **{f"{name}-compiled": partial(train, name, compiled=True) for name in NETS},
 }
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ LR, RHO, EPS = 1.0, 0.95, 1e-6
 LARGE = 10_000_000  # far beyond every cache: the memory is the limit
 SMALL = 1_000  # the call is the limit
 STUCK = 100_000
+SQUARE = 2_048  # rows of a matrix: its products are at the limit of the cores
 
 ROSENBROCK = (2, 10, 100)  # numbers of variables
 ROSENBROCK_LR = 0.01  # with 1 the paper's steps sooner or later reach infinity
@@ -31,22 +32,45 @@ class Net(NamedTuple):
     batch: int
     rows: int
     quick_rows: int
+    whole_epochs: bool = False
 
     def data(self, quick: bool) -> tuple[NDArray[Any], NDArray[Any]]:
         """Return random samples, and labels that a network can learn."""
         rng = np.random.default_rng(0)
         inputs, outputs = self.sizes[0], self.sizes[-1]
         samples = rng.random((self.quick_rows if quick else self.rows, inputs), np.float32)
-        scores = (samples - 0.5) @ rng.standard_normal((inputs, outputs), np.float32)
-        return samples, np.tanh(scores) if outputs == 1 else scores.argmax(axis=1)
+        weights = rng.standard_normal((inputs, outputs), np.float32)
+        # Not of samples - 0.5: another array as large would show in the peak memory of everybody.
+        scores = samples @ weights - 0.5 * weights.sum(axis=0)
+        return samples, np.tanh(scores) if self.regression else scores.argmax(axis=1)
 
     def batches(self, quick: bool) -> int:
         """Return the number of steps in an epoch."""
         return -(-(self.quick_rows if quick else self.rows) // self.batch)
 
+    def parts(self, quick: bool) -> int:
+        """Return how many parts of an epoch are timed: its steps, or the whole."""
+        return 1 if self.whole_epochs else self.batches(quick)
+
+    def initial(self, rng: np.random.Generator) -> list[tuple[NDArray[Any], NDArray[Any]]]:
+        """Return weights and biases of each layer."""
+        return [
+            (
+                rng.uniform(-1, 1, (n_in, n_out)).astype(np.float32)
+                * np.float32((6 / n_in) ** 0.5),
+                np.zeros(n_out, np.float32),
+            )
+            for n_in, n_out in zip(self.sizes, self.sizes[1:], strict=False)
+        ]
+
+    @property
+    def regression(self) -> bool:
+        """Whether the targets are numbers, not classes."""
+        return self.sizes[-1] == 1
+
 
 NETS = {
-    "epoch": Net((784, 512, 10), 128, 60_000, 6_400),  # MNIST's shape
+    "epoch": Net((784, 512, 10), 128, 60_000, 6_400, whole_epochs=True),  # MNIST's shape
     "narrow": Net((784, 64, 64, 10), 128, 128 * 100, 128 * 50),
     "tiny": Net((4, 16, 16, 1), 32, 32 * 200, 32 * 100),
     "wide": Net((784, 2048, 2048, 10), 128, 128 * 10, 128 * 4),

@@ -4,11 +4,21 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Sequence
+import textwrap
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from numadelta.bench.runner import FAILED, LEFT_OUT, MISSING, ROUNDS, Result, Row, usable_cores
+from numadelta.bench.runner import (
+    FAILED,
+    LEFT_OUT,
+    MISSING,
+    OK,
+    ROUNDS,
+    Result,
+    Row,
+    usable_cores,
+)
 
 
 def describe_machine(threads: int) -> dict[str, Any]:
@@ -47,45 +57,59 @@ def head(machine: dict[str, Any], quick: bool) -> str:
     return "\n".join(lines)
 
 
+WIDTH = 110
+# Label, median, quartiles, ratio, limit, memory, first call and a note of at most 14 characters.
+LINE = "  {:32}{:>9}{:>15}{:>8}{:>8}{:>9}{:>11}  {}"
+
+
 def table(result: Result) -> str:
     """Return a job as lines of text."""
-    lines = [result.job.title]
-    lines.append(f"  {'':34}{'median':>10}{'quartiles':>22}{'ratio':>9}{'first call':>12}")
-    for row in result.rows:
-        lines.append(f"  {row.label:34}{_figures(row, result.rows[0], result.job.unit)}".rstrip())
+    columns = ("median", "quartiles", "ratio", "limit", "memory", "first call")
+    lines = [result.job.title, LINE.format("", *columns, "").rstrip()]
+    lines += [_line(row, result) for row in result.rows]
     return "\n".join(lines)
 
 
-def _figures(row: Row, ours: Row, unit: str) -> str:
-    if row.status == FAILED:
-        return f"    failed: {row.error}"
-    if row.status == MISSING:
-        return "    not installed"
-    if row.status == LEFT_OUT:
-        return "    left out by --quick"
-    if row.median is None:
-        return "    no samples"
-    quartiles = ""
-    if row.quartiles is not None:
-        quartiles = " .. ".join(quantity(value, unit) for value in row.quartiles)
-    ratio = _ratio(row, ours)
-    cells = (
-        f"{quantity(row.median, unit):>10}",
-        f"{quartiles:>22}",
-        f"{'' if ratio is None else _digits(ratio):>9}",
-        f"{'' if row.compile_s is None else '+' + quantity(row.compile_s, 's'):>12}",
-        f"  {row.note}",
-    )
-    return "".join(cells)
+def _line(row: Row, result: Result) -> str:
+    if row.status != OK or row.median is None:
+        why = {FAILED: f"failed: {row.error}", MISSING: "not installed"}
+        why |= {LEFT_OUT: "left out by --quick", OK: "no samples"}
+        return f"  {row.label:32}    {why[row.status]}"
+    scale, unit = _scale(row.median, result.job.unit)
+    quartiles = [_digits(scale * value) for value in row.quartiles or ()]
+    ratio = "" if row.limit else _known(result.ratio(row), _digits)
+    share = "limit" if row.limit else _known(result.share(row), percent)
+    memory = _known(row.peak_bytes, lambda size: f"{size / 1e6:.0f} MB")
+    first_call = _known(row.compile_s or None, lambda seconds: "+" + quantity(seconds, "s"))
+    note = _known(row.rate, lambda rate: f"{_digits(rate)} {row.rate_unit}") or row.note
+    median = quantity(row.median, result.job.unit)
+    cells = (median, " .. ".join(quartiles), ratio, share, memory, first_call, note)
+    return LINE.format(row.label, *cells).rstrip()
+
+
+def _known(value: Any, text: Callable[[Any], str]) -> str:
+    return "" if value is None else text(value)
+
+
+def percent(share: float) -> str:
+    """Return a share of the limit."""
+    # A limit is measured, too, and may be beaten: an import need not import NumPy.
+    return f"{share:.0%}".replace("%", " %") if share <= 1 else ">100 %"
 
 
 def quantity(value: float, unit: str) -> str:
     """Return three digits of a number, with the fitting prefix if it is seconds."""
+    scale, unit = _scale(value, unit)
+    return f"{_digits(scale * value)} {unit}".rstrip()
+
+
+def _scale(value: float, unit: str) -> tuple[float, str]:
+    """Return factor and name of the unit to print a number in."""
     if unit != "s":
-        return _digits(value)
+        return 1.0, unit
     prefixes = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
     fitting = next((prefix for prefix in prefixes if value * prefixes[prefix] >= 0.9995), "ns")
-    return f"{_digits(value * prefixes[fitting])} {fitting}"
+    return prefixes[fitting], fitting
 
 
 def _digits(value: float) -> str:
@@ -102,8 +126,10 @@ def foot(results: Sequence[Result], quick: bool) -> str:
     caches = "with the caches as they were found" if quick else "with empty caches"
     rounds = "1 round" if quick else f"{ROUNDS} rounds"
     lines = [
-        f"{rounds}; ratio: median over that of the first row; first call: how much longer it took, "
-        f"{caches}",
+        f"{rounds}; ratio: to the median of the first row; limit: the share of its speed that is "
+        "reached; memory: the most that the process held; first call: how much longer it took, "
+        f"{caches}; last: rates, problems solved and how many only with tight tolerances, root mean"
+        " square errors",
         f"measured: {', '.join(versions)}",
     ]
     missing = dict.fromkeys(module for row in rows for module in row.missing)
@@ -111,7 +137,7 @@ def foot(results: Sequence[Result], quick: bool) -> str:
         lines.append(
             f"not installed: {', '.join(missing)}; pip install 'numadelta[peers]' adds them"
         )
-    return "\n".join(lines)
+    return "\n".join(textwrap.fill(line, WIDTH, break_on_hyphens=False) for line in lines)
 
 
 def document(machine: dict[str, Any], quick: bool, results: Sequence[Result]) -> dict[str, Any]:
@@ -128,7 +154,9 @@ def document(machine: dict[str, Any], quick: bool, results: Sequence[Result]) ->
                     | {
                         "median": row.median,
                         "quartiles": row.quartiles,
-                        "ratio": _ratio(row, result.rows[0]),
+                        "ratio": result.ratio(row),
+                        "share_of_limit": result.share(row),
+                        "rate": row.rate,
                     }
                     for row in result.rows
                 ],
@@ -136,7 +164,3 @@ def document(machine: dict[str, Any], quick: bool, results: Sequence[Result]) ->
             for result in results
         ],
     }
-
-
-def _ratio(row: Row, ours: Row) -> float | None:
-    return row.median / ours.median if row.median and ours.median else None

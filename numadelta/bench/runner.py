@@ -36,13 +36,17 @@ class Row:
     """What is known of a contestant."""
 
     label: str
+    limit: bool = False
     status: str = OK
     missing: tuple[str, ...] = ()
     error: str = ""
     version: str = ""
     samples: list[float] = field(default_factory=list)
     compile_s: float | None = None
+    peak_bytes: int | None = None
     loss: float | None = None
+    work: float | None = None  # of a sample: operations, or bytes moved
+    rate_unit: str = ""
     note: str = ""
 
     @property
@@ -58,6 +62,11 @@ class Row:
         first, _, third = statistics.quantiles(self.samples, n=4, method="inclusive")
         return first, third
 
+    @property
+    def rate(self) -> float | None:
+        """Work in a second, in its unit."""
+        return self.work / self.median / 1e9 if self.work and self.median else None
+
 
 @dataclass
 class Result:
@@ -65,6 +74,16 @@ class Result:
 
     job: Job
     rows: list[Row]
+
+    def ratio(self, row: Row) -> float | None:
+        """Return how many times as long as the first row another one takes."""
+        ours = self.rows[0].median
+        return row.median / ours if row.median and ours else None
+
+    def share(self, row: Row) -> float | None:
+        """Return which part of the speed of the limit a row reaches, where there is one."""
+        limits = [other.median for other in self.rows if other.limit and other.median]
+        return max(limits) / row.median if limits and row.median and not row.limit else None
 
 
 def usable_cores() -> int:
@@ -121,10 +140,13 @@ def run_job(job: Job, quick: bool, threads: int, caches: str | None = None) -> R
 
 
 def _entry(contestant: Contestant, quick: bool) -> Row:
-    missing = tuple(module for module in contestant.needs if find_spec(module) is None)
-    if missing:
-        return Row(contestant.label, MISSING, missing)
-    return Row(contestant.label, LEFT_OUT if quick and contestant.slow else OK)
+    row = Row(contestant.label, contestant.limit)
+    row.missing = tuple(module for module in contestant.needs if find_spec(module) is None)
+    if row.missing:
+        row.status = MISSING
+    elif quick and contestant.slow:
+        row.status = LEFT_OUT
+    return row
 
 
 def _run(contestant: Contestant, row: Row, quick: bool, environ: dict[str, str]) -> None:
@@ -148,7 +170,10 @@ def _take_answer(row: Row, answer: dict[str, Any]) -> None:
     # Later rounds find the caches of the first.
     row.compile_s = answer["compile_s"] if row.compile_s is None else row.compile_s
     row.version = answer["version"]
+    row.peak_bytes = max(filter(None, (row.peak_bytes, answer.get("peak_bytes"))), default=None)
     row.loss = answer.get("loss")
+    row.work = answer.get("work")
+    row.rate_unit = answer.get("rate_unit", "")
     row.note = answer.get("note", "")
 
 
