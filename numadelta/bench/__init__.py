@@ -11,7 +11,8 @@ settings disturb another's:
   clock and the peak memory) and `accuracy` (the clock of a run to a given accuracy);
 - `limit_memory` and `limit_products` are workers that do only what nobody can do without: the
   traffic of a step, the matrix products of a network;
-- `classics`, `more_wild` and `fits` are sets of problems for minimisers.
+- `classics`, `more_wild` and `fits` are sets of problems for minimisers;
+- `growth` and the files that begin with it are ``numadelta bench --growth``.
 """
 
 from __future__ import annotations

@@ -78,7 +78,7 @@ def _parser() -> argparse.ArgumentParser:
         "--growth",
         type=options.path,
         metavar="DIR",
-        help="measure how time and memory grow with the size instead, with pictures in DIR",
+        help="measure how time grows with the size instead, with pictures in DIR",
     )
     info.add_to(commands)
     return parser
