@@ -447,14 +447,15 @@ def _accept_of_paper(vectors, run, settings):
         for i in range(n):
             vectors[ACC_DELTA, i] = 0
     run["nit"] += 1
-    steepest = 0.0
-    all_usable = True
+    gtol = settings["gtol"]
+    all_small = all_usable = True
+    # No running maximum of the slopes, for it would not vectorise: a fifth of the time at n = 100.
     for i in range(n):
         x, grad = vectors[POINT, i], vectors[POINT_GRAD, i]
         lower, upper = vectors[LOWER, i], vectors[UPPER, i]
-        slope = abs(projected_grad(x, grad, lower, upper))
-        steepest = max(steepest, slope)
-        all_usable &= usable(grad, limit) or not lower < upper
+        fixed = not lower < upper
+        all_small &= fixed or abs(projected_grad(x, grad, lower, upper)) <= gtol
+        all_usable &= fixed or usable(grad, limit)
     if settings["averaging"] != 0:
         weight = real((1.0 + _AVERAGING) / (run["nit"] + 1.0 + _AVERAGING))
         for i in range(n):
@@ -468,7 +469,7 @@ def _accept_of_paper(vectors, run, settings):
     converged = (
         all_usable
         and settings["averaging"] == 0
-        and steepest <= settings["gtol"]
+        and all_small
         and (first or value <= min(run["start"], run["value"] + rounding))
     )
     if first or value <= run["value"] or converged:
