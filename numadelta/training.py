@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from numadelta import arrays, progress
+from numadelta import arrays, kernels, progress
 from numadelta.backprop import layer_views
 from numadelta.callbacks import Hooks
 from numadelta.checkpoint import CheckpointError
@@ -214,10 +214,17 @@ class Training:
         self._begin_epoch(epoch + 1, stopped)
 
     def _effective_rates(self) -> list[list[float]]:
-        rates = layer_views(self.optimizer.effective_lr(), self.batches.network.sizes)
+        averages = self.optimizer.square_avg, self.optimizer.acc_delta
+        views = [layer_views(array, self.batches.network.sizes) for array in averages]
         found = []
-        for layer in zip(*rates, strict=True):
-            some = np.concatenate([part.reshape(-1)[:: part.size // RATES + 1] for part in layer])
+        for layers in zip(*(zip(*parts, strict=True) for parts in views), strict=True):
+            # Rates of all parameters would take longer than a batch.
+            square_avg, acc_delta = (
+                np.concatenate([part.reshape(-1)[:: part.size // RATES + 1] for part in layer])
+                for layer in layers
+            )
+            some = np.empty_like(square_avg)
+            kernels.effective_rates(square_avg, acc_delta, self.optimizer.eps, some)
             # By nearest rank: np.quantile takes longer than a small epoch.
             ranks = [round(quantile * (some.size - 1)) for quantile in QUANTILES]
             found.append([float(rate) for rate in np.partition(some, ranks)[ranks]])
