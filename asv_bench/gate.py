@@ -21,6 +21,7 @@ import re
 import subprocess
 import sys
 import tempfile
+from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
@@ -88,6 +89,8 @@ def main(base: str, new: str = "HEAD", repository: Path = HERE.parent) -> int:
     ]
     if commits[0] == commits[1]:
         sys.exit(f"{base} and {new} are the same commit")
+    if find_spec("asv") is None:
+        sys.exit("the gate needs asv: pip install -e '.[bench]'")
     with tempfile.TemporaryDirectory() as folder:
         rows = measure(commits, COUNTED + TIMED, repository, Path(folder))
         suspects = [row.name for row in rows if row.timed and row.verdict() == "worse"]
