@@ -50,19 +50,18 @@ class Figures:
     tiny network; the sums are made of the lists when they are asked for.
     """
 
-    def __init__(self, count: int, first: int = 0, sums: tuple[float, ...] = (0.0, 0.0, 0.0)):
-        self.first, self.sums = first, sums  # of the batches before the first one
+    def __init__(self, count: int, sums: tuple[float, ...] = (0.0, 0.0, 0.0)) -> None:
+        self.sums = sums  # over the batches before a resume, whose places hold zeros
         self.losses, self.hits, self.norms = ([0.0] * count for _ in range(3))
 
     def totals(self, batch: int, batches: Batches) -> tuple[float, ...]:
         """Return the sums over so many batches: of loss by row, hits and norm of the gradient."""
         rows = np.full(batches.count, float(batches.size))
         rows[-1] = batches.rows - (batches.count - 1) * batches.size
-        done = slice(self.first, batch)
         parts = np.multiply(self.losses, rows), np.array(self.hits), np.array(self.norms)
         # One after the other, for a resumed epoch to have the bits of one that was not interrupted.
         return tuple(
-            float(np.cumsum(np.append(before, part[done]))[-1])
+            float(np.cumsum(np.append(before, part[:batch]))[-1])
             for before, part in zip(self.sums, parts, strict=True)
         )
 
@@ -326,7 +325,7 @@ class Training:
         arrays.check_like("theta", members["theta"], self.optimizer.params)
         arrays.check_finite("theta", members["theta"])
         loss, hits, norm = map(float, settings["totals"])
-        figures = Figures(self.batches.count, batch, (loss, hits, norm))
+        figures = Figures(self.batches.count, (loss, hits, norm))
         history = History.of(settings["history"], epoch)
         stopped, started = bool(settings["stopped"]), time.perf_counter() - settings["seconds"]
         type(self.rng.bit_generator)().state = settings["rng"]  # raises if it is none
