@@ -38,6 +38,8 @@ class Views(NamedTuple):
 
     weights: tuple[NDArray[Any], ...]
     biases: tuple[NDArray[Any], ...]
+    # Made once, for making one takes as long as a small product.
+    weights_T: tuple[NDArray[Any], ...]
 
 
 def parameter_count(sizes: tuple[int, ...]) -> int:
@@ -45,15 +47,22 @@ def parameter_count(sizes: tuple[int, ...]) -> int:
     return sum((n_in + 1) * n_out for n_in, n_out in zip(sizes, sizes[1:], strict=False))
 
 
+def layer_bounds(sizes: tuple[int, ...]) -> list[tuple[int, int, int]]:
+    """Return where in the flat array each layer has its weights, then its bias, and ends."""
+    bounds, start = [], 0
+    for n_in, n_out in zip(sizes, sizes[1:], strict=False):
+        bounds.append((start, start + n_in * n_out, start + (n_in + 1) * n_out))
+        start = bounds[-1][-1]
+    return bounds
+
+
 def layer_views(flat: NDArray[Any], sizes: tuple[int, ...]) -> Views:
     """Return views of a flat array, in the order weights, bias, layer by layer."""
-    weights, biases, start = [], [], 0
-    for n_in, n_out in zip(sizes, sizes[1:], strict=False):
-        middle, stop = start + n_in * n_out, start + (n_in + 1) * n_out
-        weights.append(flat[start:middle].reshape(n_in, n_out))
+    weights, biases = [], []
+    for n_out, (start, middle, stop) in zip(sizes[1:], layer_bounds(sizes), strict=True):
+        weights.append(flat[start:middle].reshape(-1, n_out))
         biases.append(flat[middle:stop])
-        start = stop
-    return Views(tuple(weights), tuple(biases))
+    return Views(tuple(weights), tuple(biases), tuple(matrix.T for matrix in weights))
 
 
 class Workspace:
@@ -78,7 +87,7 @@ class Workspace:
         self.dropped = buffers(training and network.dropout > 0)
         self.bias_grad = np.empty(network.sizes[-1], dtype)
         self.ones = np.ones(rows, dtype)
-        # Transposed views are made once, too: making one costs as much as a small product.
+        # Made once, as `Views.weights_T` is.
         self.outputs_T = [output.T for output in self.outputs]
         self.dropped_T = [dropped.T for dropped in self.dropped]
         real = np.dtype(dtype).type
@@ -106,7 +115,7 @@ class Workspace:
             if keys is not None and self.network.dropout:
                 layers.drop(below, self.dropped[k - 1], keys[k], *self.masks[k])
                 below = self.dropped[k - 1]
-            np.matmul(below, views.weights[k], out=self.outputs[k])
+            below.dot(views.weights[k], self.outputs[k])
         return self.outputs[-1]
 
     def _activate(self, k: int, bias: NDArray[Any]) -> None:
@@ -155,9 +164,9 @@ class Workspace:
         dropping = keys is not None and network.dropout > 0
         inputs_T = self.dropped_T if dropping else self.outputs_T
         for k in range(len(self.outputs) - 1, 0, -1):
-            np.matmul(inputs_T[k - 1], delta, out=grads.weights[k])
+            inputs_T[k - 1].dot(delta, grads.weights[k])
             below = self.deltas[k - 1]
-            np.matmul(delta, views.weights[k].T, out=below)
+            delta.dot(views.weights_T[k], below)
             if dropping:
                 layers.drop(below, below, keys[k], *self.masks[k])  # type: ignore[index]
             self._backward(k - 1, below, grads.biases[k - 1])

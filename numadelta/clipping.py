@@ -44,7 +44,9 @@ class Clip(NamedTuple):
 
 
 def euclidean_norm(grad: NDArray[Any]) -> float:
-    """Return the norm of a flat array, also where the sum of squares overflows in its dtype."""
-    with np.errstate(over="ignore"):
-        square = float(np.dot(grad, grad))
+    """Return the norm of a flat array, also where the sum of squares overflows in its dtype.
+
+    NumPy's warning of that overflow is for the caller to silence, once for many norms.
+    """
+    square = float(grad.dot(grad))
     return math.sqrt(square) if square < math.inf else float(np.linalg.norm(grad.astype(float)))

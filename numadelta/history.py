@@ -16,7 +16,7 @@ class History:
         - ``loss`` and ``score`` (not for losses on real numbers): averages over the batches of the
           epoch, each taken before its step, under dropout if there is any;
         - ``grad_norm``: the Euclidean norm of the gradient, averaged over every tenth batch, or
-          fifty batches of a longer epoch;
+          twenty batches of a longer epoch;
         - ``effective_lr``: ADADELTA's rates at the end of the epoch, for each layer a list of their
           5 %, 50 % and 95 % quantiles (over at most 10,000 of its parameters, evenly spaced);
         - ``lr``: the factor `lr` of the epoch;

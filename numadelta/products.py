@@ -1,7 +1,8 @@
 """The products of a batch with the weights of the first layer, the batch dense or sparse (CSR).
 
-The BLAS does the dense ones.  SciPy's sparse ones allocate their result, which for the gradient is
-as large as the weights.
+The BLAS does the dense ones; they are methods of an array because `np.matmul` takes 0.5 us longer
+to call, which in all products of a tiny network is a quarter of its step.  SciPy's sparse ones
+allocate their result, which for the gradient is as large as the weights.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from numadelta.kernels import loop
 def product(inputs: Any, weights: NDArray[Any], out: NDArray[Any]) -> None:
     """Write ``inputs @ weights`` to `out`."""
     if isinstance(inputs, np.ndarray):
-        np.matmul(inputs, weights, out=out)
+        inputs.dot(weights, out)
     else:
         csr_product(inputs.data, inputs.indices, inputs.indptr, weights, out)
 
@@ -25,7 +26,7 @@ def product(inputs: Any, weights: NDArray[Any], out: NDArray[Any]) -> None:
 def transposed_product(inputs: Any, delta: NDArray[Any], out: NDArray[Any]) -> None:
     """Write ``inputs.T @ delta`` to `out`."""
     if isinstance(inputs, np.ndarray):
-        np.matmul(inputs.T, delta, out=out)
+        inputs.T.dot(delta, out)
     else:
         csr_transposed_product(inputs.data, inputs.indices, inputs.indptr, delta, out)
 

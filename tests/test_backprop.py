@@ -193,11 +193,13 @@ def test_theta_of_another_length_is_refused_with_both_lengths():
 
 def test_parameters_lie_layer_by_layer_weights_before_bias():
     flat = np.arange(parameter_count((2, 3, 1)), dtype=np.float64)
-    weights, biases = layer_views(flat, (2, 3, 1))
+    weights, biases, weights_T = layer_views(flat, (2, 3, 1))
     np.testing.assert_array_equal(weights[0], [[0, 1, 2], [3, 4, 5]])
     np.testing.assert_array_equal(biases[0], [6, 7, 8])
     np.testing.assert_array_equal(weights[1], [[9], [10], [11]])
     np.testing.assert_array_equal(biases[1], [12])
+    np.testing.assert_array_equal(weights_T[0], weights[0].T)
+    assert np.shares_memory(weights_T[1], weights[1])
     assert flat.size == 13
 
 
