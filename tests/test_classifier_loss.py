@@ -16,7 +16,8 @@ from sklearn.model_selection import GridSearchCV, train_test_split
 
 import mlp_reference as reference
 import numadelta as nd
-from numadelta.sklearn import SEEDS, MLPClassifier
+from numadelta.perceptron import SEEDS
+from numadelta.sklearn import MLPClassifier
 
 # Most trainings here are cut short.
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")

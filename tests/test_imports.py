@@ -31,6 +31,7 @@ FLOORS = [
     {"descent", "minibatches", "evaluation"},
     {"minimizer", "training"},
     {"batch", "mlp"},
+    {"perceptron"},
     {"plotting", "exchange", "sklearn", "bench"},
     {"sweep_result"},
     {"sweep_file"},
