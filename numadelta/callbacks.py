@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from numadelta import arrays
+from numadelta import arrays, kernels
 
 HOOKS = (
     "on_train_begin",
@@ -140,6 +140,78 @@ class EarlyStopping:
         )
         best_theta = state.get("best_theta")
         self._best_theta = None if best_theta is None else np.array(best_theta)
+
+
+class WeightAveraging:
+    """Give the network the mean of its parameters over the epochs when the training ends.
+
+    ADADELTA's steps do not shrink by themselves where the gradients are mostly noise, and the
+    parameters go on jumping around their optimum.  Their mean is nearer to it, without a schedule
+    for `lr` (and lags behind while they still approach it).  It is taken after each epoch and
+    forgets the first ones: the polynomial-decay averaging of Shamir and Zhang [1]_, as the option
+    `averaging` of `numadelta.minimize`.
+
+    The training itself, its history and its checkpoints are those of the parameters without it.  A
+    second `fit` begins at the mean.  With `EarlyStopping`, which restores the best epoch at the
+    end, the last of the two in the list decides.
+
+    Attributes
+    ----------
+    count : int
+        The number of epochs in the mean.
+
+    References
+    ----------
+    .. [1] O. Shamir and T. Zhang, "Stochastic Gradient Descent for Non-smooth Optimization:
+       Convergence Results and Optimal Averaging Schemes", ICML 2013.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import numadelta as nd
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.normal(size=(200, 3))
+    >>> y = X[:, 0] + rng.normal(size=200)
+    >>> net = nd.MLP((3, 8, 1), loss="squared_error")
+    >>> average = nd.callbacks.WeightAveraging()
+    >>> history = net.fit(X, y, epochs=20, batch_size=10, callbacks=[average], verbose=0)
+    >>> average.count
+    20
+    """
+
+    def __init__(self) -> None:
+        self.model: Any = None
+        self._forget()
+
+    def _forget(self) -> None:
+        self.count, self._mean = 0, np.empty(0)
+
+    def set_model(self, model: Any) -> None:
+        """Take the network whose weights are averaged; the training calls this."""
+        self.model = model
+
+    def on_train_begin(self, logs: dict[str, Any]) -> None:
+        """Begin anew; a training that is resumed loads the state after this."""
+        self._forget()
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any]) -> None:
+        """Take the parameters into the mean."""
+        mean = self._mean.copy() if self.count else np.zeros_like(self.model.theta)
+        kernels.add_to_mean(mean, self.model.theta, self.count)
+        self._mean, self.count = mean, self.count + 1
+
+    def on_train_end(self, logs: dict[str, Any]) -> None:
+        """Give the network the mean."""
+        if self.count:
+            self.model.theta = self._mean
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a checkpoint must hold."""
+        return {"count": self.count, "mean": self._mean}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take over what `state_dict` returned."""
+        self.count, self._mean = state["count"], np.array(state["mean"])
 
 
 class Hooks:

@@ -28,6 +28,7 @@ import numpy as np
 
 from numadelta.kernels import (
     adadelta_rule,
+    add_to_mean,
     average,
     effective_rate,
     flush,
@@ -108,8 +109,6 @@ _WINDOW = 10
 _PROMISE = 10
 # Values that differ by no more roundings than this count as equal.
 _ROUNDINGS = 8
-# The mean of the iterates forgets the first ones (Shamir and Zhang 2013, polynomial decay).
-_AVERAGING = 3
 
 
 @rule
@@ -457,9 +456,7 @@ def _accept_of_paper(vectors, run, settings):
         all_small &= fixed or abs(projected_grad(x, grad, lower, upper)) <= gtol
         all_usable &= fixed or usable(grad, limit)
     if settings["averaging"] != 0:
-        weight = real((1.0 + _AVERAGING) / (run["nit"] + 1.0 + _AVERAGING))
-        for i in range(n):
-            vectors[AVERAGE, i] += weight * (vectors[POINT, i] - vectors[AVERAGE, i])
+        add_to_mean(vectors[AVERAGE], vectors[POINT], run["nit"])
     # Converged is no point that is worse than another by more than rounding.
     rounding = (
         _ROUNDINGS

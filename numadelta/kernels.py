@@ -26,6 +26,9 @@ import numpy as np
 from numba import config, njit
 from numba.core.caching import FunctionCache
 
+# How fast a mean over a run forgets its beginning: see `add_to_mean`.
+MEAN_DEGREE = 3
+
 # Inlined at Numba's level, not called: a shared callee would take its floating-point flags from
 # whichever caller happened to be compiled first (numba/numba#7168).
 rule = njit(inline="always")
@@ -257,3 +260,15 @@ def effective_rates(square_avg, acc_delta, eps, out):
     eps = out.dtype.type(eps)
     for i in range(out.size):
         out[i] = effective_rate(square_avg[i], acc_delta[i], eps)
+
+
+@loop
+def add_to_mean(mean, values, count):
+    """Take values into the weighted mean of `count` earlier ones, in place.
+
+    The polynomial-decay averaging of Shamir and Zhang (2013): values weigh the more the later they
+    come, so the mean forgets how the run began.
+    """
+    weight = mean.dtype.type((1.0 + MEAN_DEGREE) / (count + 1.0 + MEAN_DEGREE))
+    for i in range(mean.size):
+        mean[i] += weight * (values[i] - mean[i])

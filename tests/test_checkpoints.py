@@ -82,6 +82,11 @@ TRAININGS = {
         {"validation_data": VALIDATION, "lr": lambda epoch: 0.5**epoch},
         lambda: [stop(patience=100)],
     ),
+    "averaged": (
+        {"dropout": 0.3},
+        {"validation_data": VALIDATION},
+        lambda: [stop(patience=100), nd.callbacks.WeightAveraging()],
+    ),
     "sparse": (
         {"dropout": 0.3},
         {"X": sparse.random_array((ROWS, 4), density=0.5, rng=0), "validation_data": VALIDATION},
