@@ -108,13 +108,13 @@ def flat_grads(grads: ArrayLike, params: NDArray[Any]) -> NDArray[Any]:
     return np.require(grads, params.dtype, ["C", "A", "W"]).view(np.ndarray).reshape(-1)
 
 
-def check_like(name: str, array: NDArray[Any], params: NDArray[Any]) -> None:
-    """Refuse an array whose shape or dtype differs from that of the parameters."""
-    if array.shape != params.shape:
-        raise ValueError(f"{name} has shape {array.shape}, but params has shape {params.shape}")
-    if array.dtype != params.dtype:
+def check_like(name: str, array: NDArray[Any], like: NDArray[Any], whose: str = "params") -> None:
+    """Refuse an array whose shape or dtype differs from that of the parameters, or another."""
+    if array.shape != like.shape:
+        raise ValueError(f"{name} has shape {array.shape}, but {whose} has shape {like.shape}")
+    if array.dtype != like.dtype:
         raise TypeError(
-            f"{name} has dtype {array.dtype}, but params has dtype {params.dtype}; "
+            f"{name} has dtype {array.dtype}, but {whose} has dtype {like.dtype}; "
             "both must be the same"
         )
 

@@ -65,6 +65,15 @@ def layer_views(flat: NDArray[Any], sizes: tuple[int, ...]) -> Views:
     return Views(tuple(weights), tuple(biases), tuple(matrix.T for matrix in weights))
 
 
+def part_sizes(sizes: tuple[int, ...]) -> list[int]:
+    """Return how many weights and biases there are, layer by layer."""
+    return [
+        size
+        for start, middle, stop in layer_bounds(sizes)
+        for size in (middle - start, stop - middle)
+    ]
+
+
 class Workspace:
     """Buffers for a batch of `rows` samples, allocated once.
 

@@ -16,6 +16,8 @@ from numadelta import arrays, checkpoint
 KIND = "numadelta.Training"
 VERSION = 1
 BEST = "best.npz"
+# What checkpoints of the first releases lack.
+LATER_OPTIONS = {"shared_delta": False}
 
 Saved = tuple[dict[str, Any], dict[str, NDArray[Any]]]
 
@@ -203,7 +205,7 @@ def begin(
 
 def _check_context(settings: dict[str, Any], context: dict[str, Any]) -> None:
     for part in ("network", "options"):
-        then = settings.get(part, {})
+        then = LATER_OPTIONS | settings.get(part, {})
         for name, value in context[part].items():
             if name not in then or then[name] != value:
                 raise ValueError(

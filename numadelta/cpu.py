@@ -31,13 +31,17 @@ class CpuState:
             arrays.check_finite("params", self.params.reshape(params.shape))
         self.shape = params.shape
         self.dtype = self.params.dtype
+        self.steps = np.zeros(1, np.int64)
+        self._set_averages(square_avg, acc_delta)
+        self._seen_grads: Any = lambda: None
+
+    def _set_averages(self, square_avg: Any | None, acc_delta: Any | None) -> None:
         self.square_avg = self._average("square_avg", square_avg)
         self.acc_delta = self._average("acc_delta", acc_delta)
+        self.delta_shape = self.shape
         averages = {"square_avg": self.square_avg, "acc_delta": self.acc_delta}
         arrays.check_no_overlap("params", self.params, **averages)
         arrays.check_no_overlap("square_avg", self.square_avg, acc_delta=self.acc_delta)
-        self.steps = np.zeros(1, np.int64)
-        self._seen_grads: Any = lambda: None
 
     def _average(self, name: str, array: Any | None) -> NDArray[Any]:
         if array is None:

@@ -26,6 +26,7 @@ from numadelta.backprop import (
     Workspace,
     layer_views,
     parameter_count,
+    part_sizes,
 )
 from numadelta.callbacks import Hooks
 from numadelta.checkpoints import Checkpoints
@@ -292,6 +293,7 @@ class MLP:
         lr: float | Callable[[int], float] = 1.0,
         rho: float = 0.95,
         eps: float = 1e-6,
+        shared_delta: bool = False,
         clipvalue: float | None = None,
         global_clipnorm: float | None = None,
     ) -> History:
@@ -338,6 +340,9 @@ class MLP:
             As in `Adadelta`, or a schedule: ``lr(epoch)``, with epochs from 0.
         rho, eps : float, default 0.95, 1e-6
             As in `Adadelta`.
+        shared_delta : bool, default False
+            Whether the weights of a layer share one E[dx^2], and its biases another, as in
+            `Adadelta`.  Where it was otherwise in an earlier call, the averages begin anew.
         clipvalue : float, optional
             Elements of the gradient are clipped to ``[-clipvalue, clipvalue]``.
         global_clipnorm : float, optional
@@ -380,6 +385,7 @@ class MLP:
         shuffle, schedule = arrays.check_flag("shuffle", shuffle), self._schedule(lr)
         rho = arrays.check_hyperparameter("rho", rho, self.dtype)
         eps = arrays.check_hyperparameter("eps", eps, self.dtype)
+        shared_delta = arrays.check_flag("shared_delta", shared_delta)
         clip = Clip.checked(clipvalue, global_clipnorm, self.dtype)
         held_out = self._held_out(validation_data)
         hooks = Hooks(callbacks or (), self)
@@ -396,7 +402,11 @@ class MLP:
             options = {
                 "lr": "a schedule" if callable(lr) else schedule(0),
                 **{"rho": rho, "eps": eps, "batch_size": batch_size, "shuffle": shuffle},
-                **{"samples": rows, "checksum": data.checksum(samples, y, sample_weight)},
+                **{
+                    "shared_delta": shared_delta,
+                    "samples": rows,
+                    "checksum": data.checksum(samples, y, sample_weight),
+                },
             }
             options |= {**clip._asdict(), "validation_data": data.checksum(*(held_out or ()))}
             functions = {**self._pairs(), **({"lr": (lr,)} if callable(lr) else {})}
@@ -410,8 +420,8 @@ class MLP:
                 "notes": self._checked_notes(),
             }
             saver, saved = checkpoints.begin(checkpoint, resume, context)
-        if self._optimizer is None:
-            self._optimizer = Adadelta(self._theta)
+        if self._optimizer is None or bool(self._optimizer.shared_delta) != shared_delta:
+            self._optimizer = self._new_optimizer(shared_delta)
         self._optimizer.rho, self._optimizer.eps = rho, eps
         run = training.Training(
             batches,
@@ -431,6 +441,11 @@ class MLP:
         for text in run.complaints():
             warnings.warn(text, RuntimeWarning, stacklevel=2)
         return run.history
+
+    def _new_optimizer(self, shared_delta: bool) -> Adadelta:
+        return Adadelta(
+            self._theta, shared_delta=part_sizes(self.layer_sizes) if shared_delta else False
+        )
 
     def _schedule(self, lr: float | Callable[[int], float]) -> Callable[[int], float]:
         if callable(lr):
@@ -658,15 +673,18 @@ class MLP:
     def __getstate__(self) -> dict[str, Any]:
         optimizer = self._optimizer
         state = {**self.__dict__, "_optimizer": None}
-        return state if optimizer is None else {**state, "_state_dict": optimizer.state_dict()}
+        if optimizer is None:
+            return state
+        shared_delta = bool(optimizer.shared_delta)
+        return {**state, "_state_dict": optimizer.state_dict(), "_shared_delta": shared_delta}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        state_dict = state.pop("_state_dict", None)
+        state_dict, shared_delta = state.pop("_state_dict", None), state.pop("_shared_delta", False)
         self.__dict__.update(state)
         # An array of its own: joblib hands arrays to its workers as read-only memory maps.
         self._theta = np.array(self._theta)
         if state_dict is not None:
-            self._optimizer = Adadelta(self._theta)
+            self._optimizer = self._new_optimizer(shared_delta)
             self._optimizer.load_state_dict(state_dict)
 
     def __repr__(self) -> str:

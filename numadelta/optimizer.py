@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,16 +11,26 @@ from numpy.typing import ArrayLike
 
 from numadelta import arrays, kernels
 from numadelta.cpu import CpuState
+from numadelta.shared import SharedState
 
 NONFINITE = ("raise", "skip", "propagate")
 
 
-def _make_state(params: Any, *averages_and_check: Any) -> Any:
+def _make_state(
+    params: Any, square_avg: Any, acc_delta: Any, check_values: bool, shared_delta: Any
+) -> Any:
+    shared = shared_delta is not False
+    if shared and acc_delta is not None:
+        raise ValueError("acc_delta must be None with shared_delta; use load_state_dict")
     if arrays.is_cuda_array(params):
+        if shared:
+            raise ValueError("shared_delta must be False for arrays on a GPU")
         from numadelta.cuda import CudaState
 
-        return CudaState(params, *averages_and_check)
-    return CpuState(params, *averages_and_check)
+        return CudaState(params, square_avg, acc_delta, check_values)
+    if shared:
+        return SharedState(params, shared_delta, square_avg, check_values)
+    return CpuState(params, square_avg, acc_delta, check_values)
 
 
 class _Checked:
@@ -70,13 +80,19 @@ class Adadelta:
     square_avg, acc_delta : ndarray, optional
         Running averages to go on with, of the shape and dtype of `params` and updated in place.
         Zeros by default.
+    shared_delta : bool or sequence of int, default False
+        True keeps one E[dx^2] for all elements, the mean over them, and sizes one for each group of
+        so many neighbours; the layers of a network, for example, as `pack` puts them together.  The
+        state is half as large, and elements whose gradients are rare are not slowed down.  Only for
+        arrays in main memory.
 
     Attributes
     ----------
     params : ndarray
         The array given.
     square_avg, acc_delta : ndarray
-        E[g^2] and E[dx^2], live views of the shape of `params`.
+        E[g^2] and E[dx^2], live views of the shape of `params`; with `shared_delta` the second is a
+        new array with a number for each group.
     steps, skipped : int
         How many steps were taken, and how many were skipped by ``nonfinite="skip"``.
     lr, rho, eps, weight_decay, maximize, nonfinite
@@ -130,9 +146,10 @@ class Adadelta:
         nonfinite: str = "raise",
         square_avg: Any | None = None,
         acc_delta: Any | None = None,
+        shared_delta: bool | Sequence[int] = False,
     ) -> None:
         check_values = nonfinite != "propagate"
-        self._state = _make_state(params, square_avg, acc_delta, check_values)
+        self._state = _make_state(params, square_avg, acc_delta, check_values, shared_delta)
         self._busy = threading.Lock()
         self._params = params
         self.lr = lr
@@ -155,8 +172,13 @@ class Adadelta:
 
     @property
     def acc_delta(self) -> Any:
-        """E[dx^2], a view of the shape of the parameters."""
-        return self._state.acc_delta.reshape(self._state.shape)
+        """E[dx^2], a view of the shape of the parameters, or the numbers of the groups."""
+        return self._state.acc_delta.reshape(self._state.delta_shape)
+
+    @property
+    def shared_delta(self) -> tuple[int, ...] | bool:
+        """The sizes of the groups that share an E[dx^2], or False."""
+        return self._state.sizes if isinstance(self._state, SharedState) else False
 
     @property
     def steps(self) -> int:
@@ -279,12 +301,15 @@ class Adadelta:
         scratch = Adadelta(
             np.zeros(self._state.shape, self._state.dtype),
             **{name: state_dict[name] for name in _OPTIONS},
+            shared_delta=self.shared_delta,
         )
         averages = {}
         for name in ("square_avg", "acc_delta"):
             arrays.refuse_masked(name, state_dict[name])
             averages[name] = np.array(state_dict[name])
-            arrays.check_like(name, averages[name], scratch.params)
+            arrays.check_like(
+                name, averages[name], getattr(scratch, name), "that of this optimiser"
+            )
             if scratch.nonfinite != "propagate":
                 arrays.check_averages(name, averages[name])
         counts = {name: arrays.check_count(name, state_dict[name]) for name in ("steps", "skipped")}
@@ -297,13 +322,16 @@ class Adadelta:
             self.skipped = counts["skipped"]
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"params": self.params, "state_dict": self.state_dict()}
+        shared = {"shared_delta": self.shared_delta} if self.shared_delta else {}
+        return {"params": self.params, "state_dict": self.state_dict(), **shared}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         params, state_dict = state["params"], state["state_dict"]
         if isinstance(params, np.ndarray) and not params.flags.writeable:
             params = params.copy()  # joblib hands arrays to its workers as read-only memory maps
-        self.__init__(params, nonfinite=state_dict["nonfinite"])  # type: ignore[misc]
+        shared_delta = state.get("shared_delta", False)
+        nonfinite = state_dict["nonfinite"]
+        self.__init__(params, nonfinite=nonfinite, shared_delta=shared_delta)  # type: ignore[misc]
         self.load_state_dict(state_dict)
 
     def __repr__(self) -> str:

@@ -134,7 +134,7 @@ class Perceptron(BaseEstimator):
 
     def _check_options(self) -> None:
         """Refuse what the network would refuse too late, or under another name, or not at all."""
-        for name in ("shuffle", "early_stopping", "warm_start"):
+        for name in ("shuffle", "early_stopping", "warm_start", "shared_delta"):
             arrays.check_flag(name, getattr(self, name))
         for name in ("dropout", "input_dropout"):
             if not 0 <= arrays.check_number(name, getattr(self, name)) < 1:
@@ -264,6 +264,7 @@ class Perceptron(BaseEstimator):
             lr=(lambda epoch: lr(done + epoch)) if callable(lr) else lr,
             rho=self.rho,
             eps=self.eps,
+            shared_delta=self.shared_delta,
             clipvalue=self.clipvalue,
             global_clipnorm=self.global_clipnorm,
         )

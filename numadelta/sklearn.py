@@ -86,6 +86,9 @@ class MLPClassifier(ClassifierMixin, Perceptron):
         better.  None is the estimator's own `score`, which also takes account of `sample_weight`.
     callbacks : iterable of objects, optional
         As in `MLP.fit`.
+    shared_delta : bool, default False
+        Whether the weights of a layer share one E[dx^2], as in `MLP.fit`.  Worth trying, with an
+        `eps` of 1e-8, where rare features decide.
     clipvalue, global_clipnorm : float, optional
         Limits of the gradient, as in `MLP.fit`.
 
@@ -154,6 +157,7 @@ class MLPClassifier(ClassifierMixin, Perceptron):
         class_weight: dict[Any, float] | str | None = None,
         scoring: str | Scorer | None = None,
         callbacks: Iterable[Any] | None = None,
+        shared_delta: bool = False,
         clipvalue: float | None = None,
         global_clipnorm: float | None = None,
     ) -> None:
@@ -165,6 +169,7 @@ class MLPClassifier(ClassifierMixin, Perceptron):
         self.lr, self.rho, self.eps = lr, rho, eps
         self.dropout, self.input_dropout = dropout, input_dropout
         self.class_weight, self.scoring, self.callbacks = class_weight, scoring, callbacks
+        self.shared_delta = shared_delta
         self.clipvalue, self.global_clipnorm = clipvalue, global_clipnorm
 
     def partial_fit(
@@ -370,6 +375,7 @@ class MLPRegressor(RegressorMixin, Perceptron):
         input_dropout: float = 0.0,
         scoring: str | Scorer | None = None,
         callbacks: Iterable[Any] | None = None,
+        shared_delta: bool = False,
         clipvalue: float | None = None,
         global_clipnorm: float | None = None,
     ) -> None:
@@ -381,6 +387,7 @@ class MLPRegressor(RegressorMixin, Perceptron):
         self.lr, self.rho, self.eps = lr, rho, eps
         self.dropout, self.input_dropout = dropout, input_dropout
         self.scoring, self.callbacks = scoring, callbacks
+        self.shared_delta = shared_delta
         self.clipvalue, self.global_clipnorm = clipvalue, global_clipnorm
 
     def partial_fit(

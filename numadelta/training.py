@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import time
 from collections.abc import Callable
@@ -104,7 +105,7 @@ class Training:
         self.checkpoints = checkpoints
         self.history = History()
         self.unsaved: list[str] = []
-        self._sample = _sample(batches.network.sizes)
+        self._sample = _sample(batches.network.sizes, bool(optimizer.shared_delta))
         self._begin_epoch(0, False)
 
     def _begin_epoch(self, epoch: int, stopped: bool) -> None:
@@ -231,9 +232,9 @@ class Training:
     def _effective_rates(self) -> list[list[float]]:
         square_avg, acc_delta = self.optimizer.square_avg, self.optimizer.acc_delta
         found = []
-        for layer in self._sample:
-            rates = np.empty(layer.size, square_avg.dtype)
-            averages = square_avg.take(layer), acc_delta.take(layer)
+        for places, groups in self._sample:
+            rates = np.empty(places.size, square_avg.dtype)
+            averages = square_avg.take(places), acc_delta.take(groups)
             kernels.effective_rates(*averages, self.optimizer.eps, rates)
             # By nearest rank: np.quantile takes longer than a small epoch.
             ranks = [round(quantile * (rates.size - 1)) for quantile in QUANTILES]
@@ -352,17 +353,19 @@ class Training:
         self._figures, self._started = figures, started
 
 
-def _sample(sizes: tuple[int, ...]) -> list[NDArray[np.int64]]:
-    """Return the places of some parameters of each layer, evenly spread."""
-    return [
-        np.concatenate(
-            [
-                np.arange(first, last, (last - first) // RATES + 1)
-                for first, last in ((start, middle), (middle, stop))
-            ]
-        )
-        for start, middle, stop in layer_bounds(sizes)
-    ]
+def _sample(
+    sizes: tuple[int, ...], shared_delta: bool
+) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    """Return the places of some parameters of each layer, evenly spread, and of their E[dx^2]."""
+    found, groups = [], itertools.count()
+    for start, middle, stop in layer_bounds(sizes):
+        places = [
+            np.arange(first, last, (last - first) // RATES + 1)
+            for first, last in ((start, middle), (middle, stop))
+        ]
+        shared = [np.full_like(part, next(groups)) for part in places]
+        found.append((np.concatenate(places), np.concatenate(shared if shared_delta else places)))
+    return found
 
 
 def _with_prefix(members: dict[str, Any], prefix: str) -> dict[str, Any]:

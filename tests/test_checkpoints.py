@@ -87,6 +87,7 @@ TRAININGS = {
         {"validation_data": VALIDATION},
         lambda: [stop(patience=100), nd.callbacks.WeightAveraging()],
     ),
+    "shared": ({"weight_decay": 0.1}, {"shared_delta": True}, list),
     "sparse": (
         {"dropout": 0.3},
         {"X": sparse.random_array((ROWS, 4), density=0.5, rng=0), "validation_data": VALIDATION},

@@ -200,9 +200,10 @@ def layers_of(flat, sizes):
     assert start == flat.size
 
 
+@pytest.mark.parametrize("shared_delta", [False, True])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("sizes", [(4, 6, 3), (4, 3), (4, 1, 5, 3)])
-def test_effective_rates_are_the_quantiles_of_each_layer(sizes, dtype):
+def test_effective_rates_are_the_quantiles_of_each_layer(sizes, dtype, shared_delta):
     net = nd.MLP(sizes, activation="tanh", dtype=dtype)
     _, X, y = net_and_data()
     seen = []
@@ -212,7 +213,8 @@ def test_effective_rates_are_the_quantiles_of_each_layer(sizes, dtype):
             [nearest_ranks(part) for part in layers_of(net.optimizer.effective_lr(), sizes)]
         )
 
-    history = fit(net, X, y, callbacks=[types.SimpleNamespace(on_epoch_end=note)])
+    callbacks = [types.SimpleNamespace(on_epoch_end=note)]
+    history = fit(net, X, y, callbacks=callbacks, shared_delta=shared_delta)
     assert history["effective_lr"] == seen
     for epoch in history["effective_lr"]:
         assert len(epoch) == len(sizes) - 1

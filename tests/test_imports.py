@@ -27,7 +27,8 @@ FLOORS = [
     | {"checkpoint", "history", "progress", "interrupts"},
     {"cpu", "cuda", "differences", "iteration", "layers", "custom", "products", "data"}
     | {"callbacks", "checkpoints", "clipping"},
-    {"optimizer", "objective", "compiled", "backprop"},
+    {"shared", "objective", "compiled", "backprop"},
+    {"optimizer"},
     {"descent", "minibatches", "evaluation"},
     {"minimizer", "training"},
     {"batch", "mlp"},
@@ -63,11 +64,6 @@ def calls_of(function, tree):
     return [
         c for c in calls if function in (getattr(c.func, "attr", ""), getattr(c.func, "id", ""))
     ]
-
-
-def is_compiled(node):
-    decorators = getattr(node, "decorator_list", ())
-    return {"rule", "loop"} & {getattr(d, "attr", getattr(d, "id", "")) for d in decorators}
 
 
 # What `import numadelta` gives and costs
@@ -131,14 +127,6 @@ def test_one_file_alone_imports_cuda():
     assert users == {"cuda"}
 
 
-def test_no_cached_loop_calls_compiled_code_of_another_file():
-    """Numba's cache does not notice a change in a file other than that of the cached loop."""
-    for module, tree in TREES.items():
-        shared = {node.name for node in ast.walk(TREES["kernels"]) if is_compiled(node)}
-        for loop in (node for node in ast.walk(tree) if is_compiled(node) and module != "kernels"):
-            assert not [name for name in shared if calls_of(name, loop)], f"{module}.{loop.name}"
-
-
 def test_the_root_of_the_rule_stands_in_one_place():
     functions = [node for node in ast.walk(TREES["kernels"]) if isinstance(node, ast.FunctionDef)]
     of_quotients = [
@@ -148,7 +136,7 @@ def test_the_root_of_the_rule_stands_in_one_place():
         if any(isinstance(node, ast.Div) for node in ast.walk(call))
     ]
     assert of_quotients == ["effective_rate"]
-    for module in ("cpu", "optimizer"):
+    for module in ("cpu", "shared", "optimizer"):
         assert not calls_of("sqrt", TREES[module])
 
 

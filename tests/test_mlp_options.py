@@ -84,6 +84,7 @@ BAD_FIT_OPTIONS = {
     "rho that rounds to 1": ({"rho": 1 - 1e-12}, ValueError, r"\[0, 1\) \(as float32\)"),
     "eps": ({"eps": 0.0}, ValueError, "eps must be positive"),
     "NaN": ({"eps": np.nan}, ValueError, "eps must be"),
+    "shared_delta of a list": ({"shared_delta": [3]}, TypeError, "shared_delta must be True or Fa"),
     "clipvalue 0": ({"clipvalue": 0.0}, ValueError, "clipvalue must be positive and finite"),
     "negative clipvalue": ({"clipvalue": -1}, ValueError, "clipvalue must be positive and finite"),
     "NaN clipvalue": ({"clipvalue": np.nan}, ValueError, "clipvalue must be positive and finite"),

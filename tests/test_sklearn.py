@@ -827,6 +827,7 @@ BAD_OPTIONS = {
     "input_dropout": ({"input_dropout": "x"}, TypeError, "input_dropout must be a real number"),
     "callbacks": ({"callbacks": 3}, TypeError, "callbacks must be a list of objects, but is 3"),
     "a callback": ({"callbacks": [3]}, TypeError, "callbacks holds 3, which has none of"),
+    "shared_delta": ({"shared_delta": 1}, TypeError, "shared_delta must be True or False"),
     "clipvalue": ({"clipvalue": 0}, ValueError, "clipvalue must be positive"),
     "two limits": ({"clipvalue": 1, "global_clipnorm": 1}, ValueError, "exclude each other"),
 }  # fmt: skip

@@ -207,9 +207,13 @@ compiled = pytest.mark.skipif(
 )
 
 
+either_delta = pytest.mark.parametrize("shared_delta", [False, True], ids=["own", "shared"])
+
+
 @compiled
+@either_delta
 @pytest.mark.parametrize("n", [50, 100], ids=["one thread", "four threads"])
-def test_no_moment_of_a_step_is_a_bad_one_for_ctrl_c(python, n):
+def test_no_moment_of_a_step_is_a_bad_one_for_ctrl_c(python, n, shared_delta):
     """Interrupts steps wherever CPython could: on entering a function and after calling one.
 
     In a process of its own: a profiler that raises is more than other tests' threads need endure.
@@ -220,7 +224,8 @@ def test_no_moment_of_a_step_is_a_bad_one_for_ctrl_c(python, n):
     threads._num_threads, threads._max_threads = 4, lambda: 4
     # It may strike while a dead thread is being forgotten, where CPython can only report it.
     sys.unraisablehook = lambda report: None
-    loops = {{"checked_step", "first_unusable"}}  # Numba reports these; CPython never stops there
+    # Numba reports these; CPython never stops there.
+    loops = {{"checked_step", "checked_steps", "first_unusable"}}
     left, interrupted = 0, True
 
     def strike(frame, event, argument):
@@ -235,7 +240,7 @@ def test_no_moment_of_a_step_is_a_bad_one_for_ctrl_c(python, n):
         return b"".join(part.tobytes() for part in (opt.params, opt.square_avg, opt.acc_delta))
 
     x, g = np.linspace(1, 2, {n}), np.ones({n})
-    opt, peaceful = nd.Adadelta(x.copy()), nd.Adadelta(x)
+    opt, peaceful = (nd.Adadelta(x.copy(), shared_delta={shared_delta}) for _ in range(2))
     opt.step(g)
     moments = -1
     while interrupted:
@@ -262,8 +267,9 @@ def test_no_moment_of_a_step_is_a_bad_one_for_ctrl_c(python, n):
 
 @compiled
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows sends no SIGINT to a process")
+@either_delta
 @pytest.mark.parametrize("n", [50, 100_000])
-def test_ctrl_c_tears_and_miscounts_no_step(python, n):
+def test_ctrl_c_tears_and_miscounts_no_step(python, n, shared_delta):
     script = f"""
     import random, threading, time
 
@@ -275,7 +281,7 @@ def test_ctrl_c_tears_and_miscounts_no_step(python, n):
         os.kill(os.getpid(), signal.SIGINT)
 
     g = np.full({n}, 0.5)
-    opt = nd.Adadelta(np.ones({n}))
+    opt = nd.Adadelta(np.ones({n}), shared_delta={shared_delta})
     opt.step(g)  # loads compiled code, and a Ctrl-C in a destructor of that would be lost
     signal.alarm(90)
     for _ in range(40):
@@ -286,7 +292,7 @@ def test_ctrl_c_tears_and_miscounts_no_step(python, n):
                 opt.step(g)
         except KeyboardInterrupt:
             thread.join()
-    expected = nd.Adadelta(np.ones({n}))
+    expected = nd.Adadelta(np.ones({n}), shared_delta={shared_delta})
     for _ in range(opt.steps):
         expected.step(g)
     for name in ("params", "square_avg", "acc_delta"):

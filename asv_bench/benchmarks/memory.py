@@ -18,6 +18,22 @@ def peakmem_step():
     nd.Adadelta(x).step(grads)
 
 
+class Shared:
+    """The same step with one E[dx^2] for all parameters: an array less."""
+
+    version = "1"
+
+    def setup(self):
+        import inspect
+
+        if "shared_delta" not in inspect.signature(nd.Adadelta.__init__).parameters:
+            raise NotImplementedError("this commit has no shared_delta")
+
+    def peakmem_step(self):
+        x, grads = np.ones(10**7, np.float32), np.ones(10**7, np.float32)
+        nd.Adadelta(x, shared_delta=True).step(grads)
+
+
 class Jobs:
     """The other jobs, which old commits may lack."""
 
