@@ -83,7 +83,7 @@ class CpuState:
         `grads` comes from `check_grads`; `hyperparameters` are those of `kernels.step`.
         """
         arrays_of_step = (self.params, grads, self.square_avg, self.acc_delta)
-        if not threads.use_threads(grads.size):
+        if not threads.use_threads(grads.nbytes):
             return kernels.checked_step(*arrays_of_step, self.steps, check, *hyperparameters)
         bad = self._first_unusable(grads, *hyperparameters[2:]) if check else -1
         if bad < 0:

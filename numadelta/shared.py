@@ -137,7 +137,7 @@ class SharedState(CpuState):
         after = self._shares[(self.steps[0] + 1) % 2]
         state = (self.params, grads, self.square_avg, self.acc_delta, after, self._parts)
         count = len(self._parts)
-        if not threads.use_threads(grads.size):
+        if not threads.use_threads(grads.nbytes):
             return checked_steps(*state, 0, count, self.steps, check, *hyperparameters)
         bad = self._first_unusable(grads, *hyperparameters[2:]) if check else -1
         if bad < 0:

@@ -20,8 +20,9 @@ from typing import Any
 
 from numba import config
 
-# Below this size one thread is faster: the asv benchmark `step.Threads` shows the crossing.
-MIN_SIZE = 600_000
+# Below this size of the parameters one thread is faster, for either dtype; the asv benchmark
+# `step.Threads` shows the crossing.
+MIN_BYTES = 5_000_000
 
 # Elements a thread takes at a time.  A multiple of every vector and cache-line length, and small
 # enough that a thread that wakes late leaves its share to the others.
@@ -82,9 +83,9 @@ def set_num_threads(n: int) -> None:
     _num_threads = n
 
 
-def use_threads(size: int) -> bool:
-    """Tell whether arrays of `size` elements are worth more than one thread."""
-    return size >= MIN_SIZE and _num_threads > 1
+def use_threads(nbytes: int) -> bool:
+    """Tell whether parameters of so many bytes are worth more than one thread."""
+    return nbytes >= MIN_BYTES and _num_threads > 1
 
 
 def slices(size: int) -> list[slice]:

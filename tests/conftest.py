@@ -40,7 +40,7 @@ def python(tmp_path):
 @pytest.fixture
 def four_threads(monkeypatch):
     """Let four threads share a step of a hundred elements, also where there is one core."""
-    monkeypatch.setattr(threads, "MIN_SIZE", 32)
+    monkeypatch.setattr(threads, "MIN_BYTES", 256)
     monkeypatch.setattr(threads, "SLICE", 16)
     monkeypatch.setattr(threads, "_max_threads", lambda: 4)
     monkeypatch.setattr(threads, "_num_threads", 4)

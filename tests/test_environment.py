@@ -50,7 +50,7 @@ def test_interpreter_flags(python, flags):
 def test_one_thread(python):
     script = """
     from numadelta import threads
-    threads.MIN_SIZE, threads.SLICE = 10, 10
+    threads.MIN_BYTES, threads.SLICE = 10, 10
     assert nd.get_num_threads() == 1
     try:
         nd.set_num_threads(2)

@@ -96,7 +96,7 @@ def test_all_threads_share_what_a_step_shares(tiny, four_threads, monkeypatch):
         for count in ("4 threads", "1 thread")
     ]
     assert set(counts) == {4}
-    assert {"at": threads.MIN_SIZE, "why": "threads begin"} in found["marks"]
+    assert {"at": threads.MIN_BYTES // 4, "why": "threads begin (float32)"} in found["marks"]
 
 
 @pytest.mark.parametrize(("given", "counts"), [("1", [1]), ("3", [3, 1])])

@@ -46,7 +46,7 @@ def test_so_are_those_of_a_problem_large_enough_for_threads(monkeypatch):
     opt = nd.Adadelta(x0 := x.copy())
     for _ in range(3):
         opt.step(2 * x0)
-    monkeypatch.setattr(nd_threads, "MIN_SIZE", 1000)
+    monkeypatch.setattr(nd_threads, "MIN_BYTES", 8000)
     monkeypatch.setattr(nd_threads, "SLICE", 64)
     np.testing.assert_array_equal(path(bowl, x, lambda x: 2 * x, 3)[-1], x0)
 

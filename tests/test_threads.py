@@ -144,7 +144,7 @@ SHARED = """
     import numadelta as nd
     from numadelta import threads
 
-    threads.MIN_SIZE, threads.SLICE = 64, 16
+    threads.MIN_BYTES, threads.SLICE = 512, 16
     threads._num_threads, threads._max_threads = 2, lambda: 2
 
     def run(n):
@@ -273,7 +273,7 @@ def test_ctrl_c_tears_and_miscounts_no_step(python, n, shared_delta):
     script = f"""
     import random, threading, time
 
-    threads.MIN_SIZE, threads.SLICE = 1000, 4096
+    threads.MIN_BYTES, threads.SLICE = 8000, 4096
     random.seed(0)
 
     def strike():
@@ -317,7 +317,7 @@ def raise_timeout(*_):
     raise Timeout
 
 signal.signal(signal.SIGALRM, raise_timeout)
-threads.MIN_SIZE, threads.SLICE = 1, 20_000
+threads.MIN_BYTES, threads.SLICE = 1, 20_000
 threads._num_threads = 2
 x, g = np.zeros(1_000_000), np.ones(1_000_000)
 opt = nd.Adadelta(x)

@@ -116,8 +116,8 @@ def test_sigint_at_any_moment_leaves_the_last_whole_step(python):
             net.fit(X, y, epochs=10**6, batch_size=8, verbose=0, callbacks=[stop])
             return net
 
-        for hidden, min_size in [(8, threads.MIN_SIZE), (200, threads.MIN_SIZE), (200, 1)]:
-            threads.MIN_SIZE = min_size  # 1 makes every step one of the thread pool
+        for hidden, limit in [(8, threads.MIN_BYTES), (200, threads.MIN_BYTES), (200, 1)]:
+            threads.MIN_BYTES = limit  # 1 makes every step one of the thread pool
             make(hidden).fit(X, y, epochs=1, batch_size=8, verbose=0)
             for trial in range(4):
                 net, begun = make(hidden), threading.Event()
@@ -515,7 +515,7 @@ def test_a_forked_child_trains_after_its_parent_has(python):
         import numadelta as nd
         from numadelta import threads
 
-        threads.MIN_SIZE = 1  # every step is one of the thread pool
+        threads.MIN_BYTES = 1  # every step is one of the thread pool
         rng = np.random.default_rng(0)
         X, y = rng.normal(size=(128, 64)), rng.integers(3, size=128)
 

@@ -69,7 +69,7 @@ def step(quick: bool) -> dict[str, Any]:
 def _threads_mark(whose: str = "") -> list[dict[str, Any]]:
     if max(thread_counts()) == 1:
         return []
-    return [mark(threads.MIN_SIZE, f"{whose}threads begin")]
+    return [mark(threads.MIN_BYTES // 4, f"{whose}threads begin (float32)")]
 
 
 def _state(size: int, dtype: str) -> list[NDArray[Any]]:
@@ -96,7 +96,7 @@ def _loop_seconds(count: int, quick: bool, size: int) -> float:
     """Time the loop on the threads that a step takes."""
     nd.set_num_threads(count)
     arrays = _state(size, "float32")
-    if not threads.use_threads(size):
+    if not threads.use_threads(arrays[0].nbytes):
         return seconds_of(lambda: _add(*arrays), quick)
     _add(*_state(0, "float32"))  # compiles
     tasks = [tuple(array[part] for array in arrays) for part in threads.slices(size)]
