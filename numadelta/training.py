@@ -67,13 +67,13 @@ class Figures:
         """Return the sums over so many batches: of loss by row, hits and norm of the gradient."""
         loss, hits, norm = self.sums
         # One after the other, for a resumed epoch to have the bits of one that was not interrupted;
-        # from Python 3.12 on, `sum` does not.
-        for number in self.losses[: min(batch, self.batches.count - 1)]:
+        # from Python 3.12 on, `sum` does not.  Without JIT, the numbers are NumPy's.
+        for number in map(float, self.losses[: min(batch, self.batches.count - 1)]):
             loss += number * self.batches.size
         if batch == self.batches.count:
-            loss += self.losses[-1] * self.batches.tail
+            loss += float(self.losses[-1]) * self.batches.tail
         if self.batches.network.counts_hits:
-            for number in self.hits[:batch]:
+            for number in map(float, self.hits[:batch]):
                 hits += number
         for number in self.norms[: self._norms(batch)]:
             norm += number
