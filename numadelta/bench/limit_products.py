@@ -39,14 +39,14 @@ class Products:
 
     def multiply(self, batch: NDArray[Any], batch_T: NDArray[Any]) -> None:
         """Do so for a batch and its transpose."""
-        np.matmul(batch, self.weights[0], out=self.outputs[0])
+        batch.dot(self.weights[0], self.outputs[0])
         layers = range(1, len(self.weights))
         for k in layers:
-            np.matmul(self.outputs[k - 1], self.weights[k], out=self.outputs[k])
+            self.outputs[k - 1].dot(self.weights[k], self.outputs[k])
         for k in reversed(layers):
-            np.matmul(self.outputs_T[k - 1], self.deltas[k], out=self.grads[k])
-            np.matmul(self.deltas[k], self.weights_T[k], out=self.deltas[k - 1])
-        np.matmul(batch_T, self.deltas[0], out=self.grads[0])
+            self.outputs_T[k - 1].dot(self.deltas[k], self.grads[k])
+            self.deltas[k].dot(self.weights_T[k], self.deltas[k - 1])
+        batch_T.dot(self.deltas[0], self.grads[0])
 
 
 def training(name: str, quick: bool) -> dict[str, Any]:
