@@ -152,8 +152,10 @@ class WeightAveraging:
     `averaging` of `numadelta.minimize`.
 
     The training itself, its history and its checkpoints are those of the parameters without it.  A
-    second `fit` begins at the mean.  With `EarlyStopping`, which restores the best epoch at the
-    end, the last of the two in the list decides.
+    second `fit` begins at the mean, and a mean of its own; so does each `partial_fit` of an
+    estimator, which is one epoch and therefore no different with it.  With `EarlyStopping`, which
+    restores the best epoch at the end, the last of the two in the list decides; the
+    `early_stopping` of an estimator always does.
 
     Attributes
     ----------
@@ -197,6 +199,7 @@ class WeightAveraging:
     def on_epoch_end(self, epoch: int, logs: dict[str, Any]) -> None:
         """Take the parameters into the mean."""
         mean = self._mean.copy() if self.count else np.zeros_like(self.model.theta)
+        arrays.check_like("mean", mean, self.model.theta, "theta")
         kernels.add_to_mean(mean, self.model.theta, self.count)
         self._mean, self.count = mean, self.count + 1
 
@@ -211,7 +214,10 @@ class WeightAveraging:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take over what `state_dict` returned."""
-        self.count, self._mean = state["count"], np.array(state["mean"])
+        count, mean = arrays.check_count("count", state["count"]), np.array(state["mean"])
+        if count and self.model is not None:
+            arrays.check_like("mean", mean, self.model.theta, "theta")
+        self.count, self._mean = count, mean
 
 
 class Hooks:

@@ -16,7 +16,7 @@ from numadelta import arrays, checkpoint
 KIND = "numadelta.Training"
 VERSION = 1
 BEST = "best.npz"
-# What checkpoints of the first releases lack.
+# What older checkpoints lack.
 LATER_OPTIONS = {"shared_delta": False}
 
 Saved = tuple[dict[str, Any], dict[str, NDArray[Any]]]

@@ -38,7 +38,6 @@ class CpuState:
     def _set_averages(self, square_avg: Any | None, acc_delta: Any | None) -> None:
         self.square_avg = self._average("square_avg", square_avg)
         self.acc_delta = self._average("acc_delta", acc_delta)
-        self.delta_shape = self.shape
         averages = {"square_avg": self.square_avg, "acc_delta": self.acc_delta}
         arrays.check_no_overlap("params", self.params, **averages)
         arrays.check_no_overlap("square_avg", self.square_avg, acc_delta=self.acc_delta)

@@ -207,7 +207,6 @@ class CudaState:
             arrays.check_finite("params", self._copy(self.params).reshape(self.shape))
         self.square_avg = self._average("square_avg", square_avg)
         self.acc_delta = self._average("acc_delta", acc_delta)
-        self.delta_shape = self.shape
         self._check_no_overlap("square_avg", self.square_avg, ("params",))
         self._check_no_overlap("acc_delta", self.acc_delta, ("params", "square_avg"))
         self.steps = np.zeros(1, np.int64)

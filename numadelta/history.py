@@ -18,7 +18,7 @@ class History:
         - ``grad_norm``: the Euclidean norm of the gradient, averaged over every tenth batch, or
           twenty batches of a longer epoch;
         - ``effective_lr``: ADADELTA's rates at the end of the epoch, for each layer a list of their
-          5 %, 50 % and 95 % quantiles (over at most 10,000 of its parameters, evenly spaced);
+          5 %, 50 % and 95 % quantiles (over at most 1,000 of its parameters, evenly spread);
         - ``lr``: the factor `lr` of the epoch;
         - ``val_loss`` and ``val_score``, if there was validation data;
         - ``seconds``;

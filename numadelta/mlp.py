@@ -91,7 +91,8 @@ class MLP:
         Views of `theta`: ``weights[k]`` has shape ``(layer_sizes[k], layer_sizes[k + 1])``,
         ``biases[k]`` has shape ``(layer_sizes[k + 1],)``.
     optimizer : Adadelta or None
-        The optimiser over `theta`; its state lives on from one `fit` to the next.
+        The optimiser over `theta`; its state lives on from one `fit` to the next (but for a
+        change of `shared_delta`).
     notes : dict
         Yours: what else shall be in the file that `save` writes, as JSON.
 
@@ -322,10 +323,10 @@ class MLP:
             With any of Keras' methods ``on_train_begin(logs)``, ``on_epoch_begin(epoch, logs)``,
             ``on_train_batch_end(batch, logs)``, ``on_epoch_end(epoch, logs)`` and
             ``on_train_end(logs)``.  A callback that raises ``StopIteration`` ends the training;
-            ``set_model(net)`` is called first, if there is one.  What `numadelta.callbacks` has,
-            `EarlyStopping`, keeps its state in checkpoints through ``state_dict()`` and
-            ``load_state_dict(state)``; so may yours (a dict of arrays and JSON values).  What is
-            added to the logs must be JSON values, too, if there are checkpoints.
+            ``set_model(net)`` is called first, if there is one.  Those of `numadelta.callbacks`,
+            `EarlyStopping` and `WeightAveraging`, keep their state in checkpoints through
+            ``state_dict()`` and ``load_state_dict(state)``; so may yours (a dict of arrays and JSON
+            values).  What is added to the logs must be JSON values, too, if there are checkpoints.
         checkpoint : path-like or Checkpoints, optional
             The folder where the training is saved after each epoch; `Checkpoints` says otherwise.
         resume : bool or path-like, default False
@@ -358,7 +359,7 @@ class MLP:
         TypeError, ValueError
             If an argument is not as described, or if a loss or gradient is not finite; the message
             then names epoch and batch, and the parameters are those after the last whole step (or
-            the best, with `EarlyStopping`).
+            the best with `EarlyStopping`, the mean with `WeightAveraging`).
         FileNotFoundError, numadelta.checkpoint.CheckpointError
             If there is nothing to resume from, or nothing undamaged.
         OSError
@@ -401,14 +402,16 @@ class MLP:
         if checkpoint is not None or resume is not False:
             options = {
                 "lr": "a schedule" if callable(lr) else schedule(0),
-                **{"rho": rho, "eps": eps, "batch_size": batch_size, "shuffle": shuffle},
-                **{
-                    "shared_delta": shared_delta,
-                    "samples": rows,
-                    "checksum": data.checksum(samples, y, sample_weight),
-                },
+                "rho": rho,
+                "eps": eps,
+                "shared_delta": shared_delta,
+                "batch_size": batch_size,
+                "shuffle": shuffle,
+                "samples": rows,
+                "checksum": data.checksum(samples, y, sample_weight),
+                "validation_data": data.checksum(*(held_out or ())),
+                **clip._asdict(),
             }
-            options |= {**clip._asdict(), "validation_data": data.checksum(*(held_out or ()))}
             functions = {**self._pairs(), **({"lr": (lr,)} if callable(lr) else {})}
             options["functions"] = {
                 name: [custom.fingerprint(function) for function in pair]
@@ -420,12 +423,13 @@ class MLP:
                 "notes": self._checked_notes(),
             }
             saver, saved = checkpoints.begin(checkpoint, resume, context)
-        if self._optimizer is None or bool(self._optimizer.shared_delta) != shared_delta:
-            self._optimizer = self._new_optimizer(shared_delta)
-        self._optimizer.rho, self._optimizer.eps = rho, eps
+        before = optimizer = self._optimizer
+        if optimizer is None or bool(optimizer.shared_delta) != shared_delta:
+            optimizer = self._optimizer = self._new_optimizer(shared_delta)
+        optimizer.rho, optimizer.eps = rho, eps
         run = training.Training(
             batches,
-            self._optimizer,
+            optimizer,
             self._rng,
             hooks,
             shuffle=shuffle,
@@ -436,7 +440,11 @@ class MLP:
         )
         # An overflow ends in a loss that is not finite, which is an error with epoch and batch.
         with termination_interrupts(), np.errstate(over="ignore", invalid="ignore"):
-            run.run(epochs, verbose, saved)
+            try:
+                run.run(epochs, verbose, saved)
+            finally:
+                if before is not None and not optimizer.steps:
+                    self._optimizer = before  # nothing has come of a new one
         # Only now: a warning that is turned into an error must not cut a run in two.
         for text in run.complaints():
             warnings.warn(text, RuntimeWarning, stacklevel=2)

@@ -247,9 +247,10 @@ class Perceptron(BaseEstimator):
         mean = 1.0 if weights is None else float(weights.mean())
         net.weight_decay = decay / mean if mean > 0 else decay  # no weights: fit will refuse them
         net.dropout, net.input_dropout = self.dropout, self.input_dropout
-        callbacks: list[Any] = [] if partial else [stop]
+        callbacks: list[Any] = [*([] if partial else [stop]), *(self.callbacks or ())]
         if held_out and keep:
-            callbacks = [_Score(self._scoring(held_out)), keep, *callbacks]
+            # In the end it is the best weights that are put back, whatever other callbacks do.
+            callbacks = [_Score(self._scoring(held_out)), *callbacks, keep]
         done, lr = len(self.history_.epoch), self.lr
         return net.fit(
             samples.X,
@@ -259,7 +260,7 @@ class Perceptron(BaseEstimator):
             validation_data=(held_out.X, held_out.values) if held_out else None,
             sample_weight=weights,
             shuffle=self.shuffle,
-            callbacks=[*callbacks, *(self.callbacks or ())],
+            callbacks=callbacks,
             verbose=self.verbose,
             lr=(lambda epoch: lr(done + epoch)) if callable(lr) else lr,
             rho=self.rho,

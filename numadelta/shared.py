@@ -8,6 +8,8 @@ moved rarely.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -23,14 +25,18 @@ LANES = 256
 
 
 @loop
-def step(params, grads, square_avg, acc_delta, lr, rho, eps, weight_decay, maximize):
-    """Do as `kernels.step` with a number for acc_delta; return the sum of what it would become."""
+def step(params, grads, square_avg, acc_delta, sums, lr, rho, eps, weight_decay, maximize):
+    """Do as `kernels.step` with a number for acc_delta; return the sum of what it would become.
+
+    `sums` are LANES numbers for its use.
+    """
     real = params.dtype.type
     sign = real(-1.0) if maximize else real(1.0)
     decay = real(1.0 - rho)
     tiny = np.finfo(params.dtype).tiny
     lr, rho, eps, weight_decay = real(lr), real(rho), real(eps), real(weight_decay)
-    sums = np.zeros(LANES, params.dtype)
+    used = min(LANES, params.size)
+    sums[:used] = real(0)
     whole = params.size - params.size % LANES
     for start in range(0, whole, LANES):
         param, grad = params[start : start + LANES], grads[start : start + LANES]
@@ -48,7 +54,7 @@ def step(params, grads, square_avg, acc_delta, lr, rho, eps, weight_decay, maxim
         )
         sums[i - whole] += new
     total = 0.0
-    for i in range(min(LANES, params.size)):
+    for i in range(used):
         total += np.float64(sums[i])
     return total
 
@@ -78,6 +84,7 @@ def checked_steps(
     """
     bad = first_unusable(params, grads, eps, weight_decay, maximize) if check else -1
     if bad < 0:
+        sums = np.empty(LANES, params.dtype)
         for k in range(first, last):
             start, stop, group, size = parts[k, 0], parts[k, 1], parts[k, 2], parts[k, 3]
             total = step(
@@ -85,6 +92,7 @@ def checked_steps(
                 grads[start:stop],
                 square_avg[start:stop],
                 acc_delta[group],
+                sums,
                 lr,
                 rho,
                 eps,
@@ -113,18 +121,18 @@ class SharedState(CpuState):
         self.square_avg = self._average("square_avg", square_avg)
         arrays.check_no_overlap("params", self.params, square_avg=self.square_avg)
         self.sizes = check_sizes(self._sizes, self.params.size)
-        self.delta_shape = (len(self.sizes),)
-        rows: list[tuple[int, ...]] = []
-        self._first_parts: list[int] = []
-        stop = 0
-        for group, size in enumerate(self.sizes):
-            start, stop = stop, stop + size
-            self._first_parts.append(len(rows))
-            # Cut as for several threads in any case, so that the sums have the same bits.
-            for part in threads.slices(size) or [slice(0, 0)]:
-                rows.append((start + part.start, start + part.stop, group, size))
-        self._parts = np.array(rows, np.int64)
-        self._shares = np.zeros((2, len(rows)))
+        sizes, width = np.array(self.sizes), threads.SLICE
+        # Groups are cut as for several threads in any case, so that the sums have the same bits.
+        counts = np.maximum(-(-sizes // width), 1)
+        self._first_parts = np.cumsum(counts) - counts
+        groups = np.repeat(np.arange(len(sizes)), counts)
+        ends = np.cumsum(sizes)[groups]
+        within = np.arange(len(groups)) - self._first_parts[groups]
+        starts = ends - sizes[groups] + width * within
+        self._parts = np.stack([starts, np.minimum(starts + width, ends), groups, sizes[groups]], 1)
+        self._shares = np.zeros((2, len(groups)))
+        # A thread takes so many parts at a time that they are a slice or more.
+        self._edges = np.unique(np.searchsorted(starts, np.arange(0, self.params.size, width)))
 
     @property
     def acc_delta(self) -> NDArray[Any]:  # type: ignore[override]
@@ -144,7 +152,10 @@ class SharedState(CpuState):
             checked_steps(*state, 1, 1, self.steps, False, *hyperparameters)  # compiles, if need be
             threads.run(
                 checked_steps,
-                [(*state, k, k + 1, self.steps, False, *hyperparameters) for k in range(count)],
+                [
+                    (*state, first, last, self.steps, False, *hyperparameters)
+                    for first, last in pairwise([*self._edges.tolist(), count])
+                ],
             )
         return bad
 
@@ -169,14 +180,13 @@ class SharedState(CpuState):
 
 def check_sizes(sizes: Any, total: int) -> tuple[int, ...]:
     """Return the sizes of the groups, which are all elements if `sizes` is True."""
-    if sizes is True:
+    if isinstance(sizes, (bool, np.bool_)):
         return (total,)
-    if not isinstance(sizes, (tuple, list)):
-        raise TypeError(
-            f"shared_delta must be True, False or a list of sizes of groups, but is {sizes!r}"
-        )
+    if isinstance(sizes, str) or not isinstance(sizes, Iterable):
+        raise TypeError(f"shared_delta must be True, False or sizes of groups, but is {sizes!r}")
     checked = tuple(arrays.check_integer("a size in shared_delta", size) for size in sizes)
-    if min(checked, default=0) < 1 or sum(checked) != total:
+    # Of no elements at all there is one group.
+    if not checked or min(checked) < min(total, 1) or sum(checked) != total:
         raise ValueError(
             f"shared_delta must hold positive sizes that add up to the {total} elements of params, "
             f"but is {sizes!r}"

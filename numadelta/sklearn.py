@@ -19,12 +19,12 @@ try:
     from sklearn.utils.class_weight import compute_class_weight
     from sklearn.utils.metaestimators import available_if
     from sklearn.utils.multiclass import check_classification_targets, type_of_target
-
-    from numadelta.perceptron import Perceptron, Schedule, Scorer, Targets
 except ImportError as error:
     raise ImportError(
         "the estimators need scikit-learn: pip install numadelta[sklearn]", name="sklearn"
     ) from error
+
+from numadelta.perceptron import Perceptron, Schedule, Scorer, Targets
 
 
 class MLPClassifier(ClassifierMixin, Perceptron):
@@ -87,8 +87,8 @@ class MLPClassifier(ClassifierMixin, Perceptron):
     callbacks : iterable of objects, optional
         As in `MLP.fit`.
     shared_delta : bool, default False
-        Whether the weights of a layer share one E[dx^2], as in `MLP.fit`.  Worth trying, with an
-        `eps` of 1e-8, where rare features decide.
+        Whether the weights of a layer share one E[dx^2], and its biases another, as in `MLP.fit`.
+        Worth trying, with an `eps` of 1e-8 or less and a larger `lr`, where rare features decide.
     clipvalue, global_clipnorm : float, optional
         Limits of the gradient, as in `MLP.fit`.
 

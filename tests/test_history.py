@@ -231,17 +231,27 @@ def test_before_any_gradient_they_are_one():
     assert fit(net, X, np.ones((ROWS, 3)), 1)["effective_lr"] == [[[1.0] * 3] * 2]
 
 
-@pytest.mark.parametrize("limit", [1, 2, 5, 10, 23, 24, 1000])
+@pytest.mark.parametrize("limit", [1, 2, 5, 10, 20, 21, 22, 30, 31, 1000])
 def test_large_layers_are_sampled_evenly(monkeypatch, limit):
     monkeypatch.setattr(training, "RATES", limit)
     net, X, y = net_and_data()
     history = fit(net, X, y, 1)
-    rates = list(layers_of(net.optimizer.effective_lr(), SIZES))
-    for found, layer, columns in zip(history["effective_lr"][0], rates, SIZES[1:], strict=True):
-        weights, bias = layer[:-columns], layer[-columns:]
-        sample = [part[:: len(part) // limit + 1] for part in (weights, bias)]
-        assert all(len(part) <= limit for part in sample)
-        assert found == nearest_ranks(np.concatenate(sample))
+    rates = layers_of(net.optimizer.effective_lr(), SIZES)
+    for found, layer in zip(history["effective_lr"][0], rates, strict=True):
+        places = np.linspace(0, layer.size - 1, min(limit, layer.size)).round().astype(int)
+        assert found == nearest_ranks(layer[places])
+
+
+@pytest.mark.parametrize("shared_delta", [False, True])
+def test_the_sample_of_a_large_layer_is_like_the_layer(shared_delta):
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((300, 200), np.float32) * (rng.random(200) < 0.5)
+    net = nd.MLP((200, 99, 3))
+    y = rng.integers(3, size=300)
+    (rates, _), *_ = fit(net, X, y, 1, shared_delta=shared_delta)["effective_lr"]
+    layer = next(layers_of(net.optimizer.effective_lr(), net.layer_sizes))
+    for rate, quantile in zip(rates, (0.05, 0.5, 0.95), strict=True):
+        assert np.mean(layer < rate) - 0.03 <= quantile <= np.mean(layer <= rate) + 0.03
 
 
 # The other figures

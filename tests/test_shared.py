@@ -95,7 +95,7 @@ def test_groups_do_not_see_each_other(dtype):
 
 
 @every_dtype
-@pytest.mark.parametrize("sizes", [(100,), (3, 50, 47), (16, 84)])
+@pytest.mark.parametrize("sizes", [(100,), (3, 50, 47), (16, 84), (1,) * 100, (7,) * 14 + (2,)])
 def test_threads_change_no_bit(four_threads, monkeypatch, sizes, dtype):
     x, gradients = steps(100, dtype)
     several = stepped(x, gradients, shared_delta=sizes)
@@ -119,6 +119,22 @@ def test_no_element_at_all_is_a_group_too():
     opt.step(np.zeros(0))
     assert opt.steps == 1
     np.testing.assert_array_equal(opt.acc_delta, [0.0])
+    assert copy.deepcopy(opt).shared_delta == (0,)
+
+
+@pytest.mark.parametrize("sizes", [[3, 4], range(3, 5), np.array([3, 4]), iter([3, 4])])
+def test_sizes_come_in_any_sequence(sizes):
+    assert nd.Adadelta(np.zeros(7), shared_delta=sizes).shared_delta == (3, 4)
+
+
+def test_numpy_has_truth_values_of_its_own():
+    assert nd.Adadelta(np.zeros(7), shared_delta=np.True_).shared_delta == (7,)
+    assert nd.Adadelta(np.zeros(7), shared_delta=np.False_).shared_delta is False
+
+
+def test_the_groups_are_in_the_repr():
+    assert "shared_delta=(3, 4), steps=0" in repr(nd.Adadelta(np.zeros(7), shared_delta=(3, 4)))
+    assert "shared_delta" not in repr(nd.Adadelta(np.zeros(7)))
 
 
 @every_grouping
@@ -175,12 +191,14 @@ def test_copies_go_on_alike(twin):
 def test_states_of_other_groups_are_refused_and_nothing_is_changed():
     x, gradients = steps(30)
     own, shared = stepped(x, gradients), stepped(x, gradients, shared_delta=(10, 20))
-    for opt, other, shapes in (
-        (own, shared, r"acc_delta has shape \(2,\), but that of this optimiser has shape \(30,\)"),
-        (shared, own, r"acc_delta has shape \(30,\), but that of this optimiser has shape \(2,\)"),
+    others = stepped(x, gradients, shared_delta=(20, 10))
+    for opt, other, error, message in (
+        (own, shared, ValueError, "state_dict has unknown keys: shared_delta"),
+        (shared, own, KeyError, "state_dict lacks shared_delta"),
+        (shared, others, ValueError, r"shared_delta is \(20, 10\), but \(10, 20\) here"),
     ):
         before = contents(opt)
-        with pytest.raises(ValueError, match=shapes):
+        with pytest.raises(error, match=message):
             opt.load_state_dict(other.state_dict())
         assert contents(opt) == before
 
@@ -202,9 +220,9 @@ def test_the_state_is_half_as_large():
         ((), ValueError, "positive sizes"),
         ([3.0, 3.0], TypeError, "a size in shared_delta must be an integer, but is 3.0"),
         ([True] * 6, TypeError, "a size in shared_delta must be an integer, but is True"),
-        (6, TypeError, "shared_delta must be True, False or a list of sizes of groups, but is 6"),
-        ("6", TypeError, "shared_delta must be True, False or a list"),
-        (None, TypeError, "shared_delta must be True, False or a list"),
+        (6, TypeError, "shared_delta must be True, False or sizes of groups, but is 6"),
+        ("6", TypeError, "shared_delta must be True, False or sizes"),
+        (None, TypeError, "shared_delta must be True, False or sizes"),
     ],
 )
 def test_groups_that_are_refused(sizes, error, message):
@@ -213,7 +231,7 @@ def test_groups_that_are_refused(sizes, error, message):
 
 
 def test_an_average_of_yours_for_each_element_is_refused():
-    with pytest.raises(ValueError, match="acc_delta must be None with shared_delta"):
+    with pytest.raises(ValueError, match="acc_delta cannot be given with shared_delta"):
         nd.Adadelta(np.zeros(6), acc_delta=np.zeros(6), shared_delta=True)
 
 
@@ -279,6 +297,17 @@ def test_after_a_change_of_mind_the_averages_begin_anew(first):
         fit(one, X, y, shared_delta=not first)
     assert net.optimizer.steps == 3
     assert contents(net.optimizer) == contents(fresh.optimizer)
+
+
+def test_a_training_that_cannot_begin_costs_no_averages(tmp_path):
+    net, X, y = net_and_data()
+    fit(net, X, y, checkpoint=tmp_path, shared_delta=True)
+    fit(net, X, y)
+    optimizer, before = net.optimizer, contents(net.optimizer)
+    stop = nd.callbacks.EarlyStopping("loss")
+    with pytest.raises(ValueError, match="the callbacks with a state are"):
+        fit(net, X, y, shared_delta=True, resume=tmp_path, callbacks=[stop])
+    assert net.optimizer is optimizer and contents(optimizer) == before
 
 
 def test_a_pickled_network_goes_on_alike():

@@ -182,7 +182,48 @@ def test_its_state_goes_there_and_back():
     np.testing.assert_array_equal(second.state_dict()["mean"], state["mean"])
 
 
+@pytest.mark.parametrize("loaded_before", [True, False])
+def test_a_mean_of_another_network_is_refused(loaded_before):
+    state = {"count": 3, "mean": np.zeros(100_000)}
+    average = WeightAveraging()
+    net, X, y = net_and_data()
+    with pytest.raises(ValueError, match=r"mean has shape \(100000,\), but theta has shape"):
+        if not loaded_before:
+            average.set_model(net)
+        average.load_state_dict(state)
+        average.set_model(net)
+        average.on_epoch_end(0, {})
+    with pytest.raises(ValueError, match="count must not be negative, but is -1"):
+        average.load_state_dict({"count": -1, "mean": np.zeros(3)})
+
+
+def test_a_training_that_is_stopped_before_it_begins_changes_nothing():
+    average, press = WeightAveraging(), types.SimpleNamespace()
+    fit(*net_and_data(), callbacks=[average])
+
+    def on_train_begin(logs):
+        raise KeyboardInterrupt
+
+    press.on_train_begin = on_train_begin
+    net = nd.MLP((4, 3))
+    theta = net.theta.copy()
+    with pytest.warns(RuntimeWarning, match="interrupted"):
+        fit(net, *problem("cross_entropy", ROWS, 4, 3), callbacks=[press, average])
+    np.testing.assert_array_equal(net.theta, theta)
+
+
 # In an estimator
+
+
+def test_early_stopping_of_an_estimator_puts_the_best_weights_back_all_the_same():
+    X, y = problem("squared_error", 60, 4, 1)
+    options = {"hidden_layer_sizes": (5,), "max_iter": 6, "random_state": 0, "batch_size": 10}
+    models = []
+    for callbacks in ([], [WeightAveraging()]):
+        model = MLPRegressor(early_stopping=True, callbacks=callbacks, **options)
+        with pytest.warns(UserWarning, match="has not converged"):
+            models.append(model.fit(X, y[:, 0]))
+    np.testing.assert_array_equal(models[0].net_.theta, models[1].net_.theta)
 
 
 def test_an_estimator_takes_it():
