@@ -32,6 +32,7 @@ def sweep(
     seeds: int | Iterable[int] = 3,
     epochs: int = 10,
     batch_size: int = 128,
+    shared_delta: bool = False,
     file: str | os.PathLike[str] | None = None,
     n_jobs: int = -1,
     verbose: int = 1,
@@ -56,7 +57,7 @@ def sweep(
         The values of the grid.
     seeds : int or iterable of int, default 3
         The seeds of each combination; a number n stands for 0 to n - 1.
-    epochs, batch_size : int, default 10 and 128
+    epochs, batch_size, shared_delta : int, int and bool, default 10, 128 and False
         As in `MLP.fit`.
     file : path-like, optional
         Keeps each run as soon as it is finished, one JSON object a line.  If it exists, only the
@@ -129,21 +130,26 @@ def sweep(
         raise TypeError("validation_data must be a tuple (X, y), but is None")
     net = net.reseeded(net.seed)  # without the state of an optimiser, which no run needs
     X, y = net._check_data(X, y)
+    options: dict[str, Any] = {
+        "epochs": epochs,
+        "batch_size": batch_size,
+        "shared_delta": shared_delta,
+        "validation_data": validation_data,
+    }
     # No epoch at all, for the checks of the other arguments.
-    net.reseeded(net.seed).fit(
-        X, y, epochs=0, batch_size=batch_size, validation_data=validation_data, verbose=0
-    )
-    validation_data = net._check_data(*validation_data)
+    net.reseeded(net.seed).fit(X, y, **options | {"epochs": 0}, verbose=0)
+    options["validation_data"] = validation_data = net._check_data(*validation_data)
     description = {
         **{name: value for name, value in net._settings().items() if name != "seed"},
         **net._pairs(),
         "epochs": epochs,
         "batch_size": batch_size,
+        # Files from before there was a choice lack it.
+        **({"shared_delta": True} if shared_delta else {}),
         "checksum of X": data.checksum(X),
         "checksum of y": data.checksum(y),
         "checksum of validation_data": data.checksum(*validation_data),
     }
-    options = {"epochs": epochs, "batch_size": batch_size, "validation_data": validation_data}
     # Seeds outermost: a sweep that is cut short has tried every combination.
     runs = [(*values, seed) for seed in seeds for values in product(*grid)]
     with termination_interrupts(), sweep_file.opened(file, description) as (known, add):

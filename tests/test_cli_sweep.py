@@ -43,6 +43,14 @@ def test_the_table_the_recommendation_and_the_map(data, tmp_path, capsys):
     assert plot.read_bytes().startswith(b"\x89PNG")
 
 
+def test_shared_delta_is_that_of_sweep(data, capsys):
+    scores = []
+    for flag in ([], ["--shared-delta"]):
+        assert sweep("--dataset", data, *NET, *GRID, "--json", *flag) == 0
+        scores.append([row["loss"] for row in json.loads(capsys.readouterr().out)["rows"]])
+    assert len(scores[0]) == len(scores[1]) and scores[0] != scores[1]
+
+
 def test_json_and_a_file_that_spares_the_runs_it_holds(data, tmp_path, capsys):
     arguments = ["--dataset", data, *NET, *GRID, "--file", tmp_path / "runs.jsonl", "--json"]
     assert sweep(*arguments) == 0

@@ -332,6 +332,17 @@ def test_json_is_all_that_is_on_stdout(npz, tmp_path, capsys):
     assert json.loads(out)["epochs"] == 2 and err == ""
 
 
+def test_shared_delta_is_that_of_fit(npz, capsys):
+    X, y = problem()
+    data, results = npz(X=X, y=y), []
+    for flag in ([], ["--shared-delta"]):
+        assert train("--dataset", data, "--hidden", "4", "--epochs", "2", "--json", *flag) == 0
+        results.append(json.loads(capsys.readouterr().out))
+    own, shared = results
+    assert (own["options"]["shared_delta"], shared["options"]["shared_delta"]) == (False, True)
+    assert own["history"]["loss"] != shared["history"]["loss"]
+
+
 def test_early_stopping_keeps_the_best_epoch_of_a_part_of_the_training_data(npz, capsys):
     rng = np.random.default_rng(0)
     path = npz(X=rng.normal(size=(100, 3)), y=rng.integers(0, 2, 100))  # nothing to learn

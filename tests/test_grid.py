@@ -92,10 +92,14 @@ def test_every_combination_is_trained_with_every_seed(result):
     assert all(row["seconds"] > 0 for row in result.rows)
 
 
-def test_a_row_is_what_fit_comes_to(result):
+@pytest.mark.parametrize("shared_delta", [False, True])
+def test_a_row_is_what_fit_comes_to(result, shared_delta):
     net, X, y, validation_data = make_problem()
     net = net.reseeded(1)
-    net.fit(X, y, epochs=2, batch_size=100, rho=0.95, eps=1e-6, verbose=0)
+    options = {"epochs": 2, "batch_size": 100, "shared_delta": shared_delta}
+    net.fit(X, y, **options, rho=0.95, eps=1e-6, verbose=0)
+    if shared_delta:
+        result = run_sweep(shared_delta=True, lr=1.0, rho=0.95)
     (row,) = (r for r in result.rows if (r["lr"], r["rho"], r["seed"]) == (1.0, 0.95, 1))
     assert (row["loss"], row["score"]) == pytest.approx(net.evaluate(*validation_data), rel=1e-5)
 
@@ -240,6 +244,7 @@ def test_the_file_of_another_sweep_is_refused(trained, tmp_path):
     for options, message in (
         ({"epochs": 3}, "another sweep: epochs is 2 there and 3 here$"),
         ({"batch_size": 50}, "another sweep: batch_size is 100 there and 50 here$"),
+        ({"shared_delta": True}, "another sweep: shared_delta is None there and True here$"),
         ({"net": nd.MLP((40, 64, 2), activation="tanh")}, "sweep: activation is relu there and t"),
         ({"X": X + 1}, r"another sweep: checksum of X is \d+ there and \d+ here$"),
         ({"y": 1 - y}, r"another sweep: checksum of y is \d+ there and \d+ here$"),
@@ -405,6 +410,7 @@ def test_plot_draws_where_told():
         ({"seeds": [-1]}, ValueError, "seeds must not be negative, but is -1"),
         ({"epochs": 0}, ValueError, "epochs must be at least 1, but is 0"),
         ({"batch_size": 0}, ValueError, "batch_size must be at least 1, but is 0"),
+        ({"shared_delta": 1}, TypeError, "shared_delta must be True or False, but is 1"),
         ({"n_jobs": 0}, ValueError, "n_jobs must not be 0"),
         ({"n_jobs": 1.0}, TypeError, "n_jobs must be an integer, but is 1.0"),
         ({"verbose": 2}, ValueError, "verbose must be 0 or 1, but is 2"),

@@ -21,7 +21,7 @@ PICTURES = (".png", ".pdf", ".svg")
 DATA = {"dataset": None, "data_dir": None, "target": None, "task": None}
 NETWORK = {
     **{"hidden": [512], "activation": "relu"},
-    **{"dropout": 0.0, "input_dropout": 0.0, "weight_decay": 0.0},
+    **{"dropout": 0.0, "input_dropout": 0.0, "weight_decay": 0.0, "shared_delta": False},
 }
 
 
@@ -127,7 +127,7 @@ def add_data(parser: argparse.ArgumentParser) -> None:
 
 
 def add_network(parser: argparse.ArgumentParser) -> None:
-    """Add the options of the network, epochs and batch size."""
+    """Add the options of the network and of its training."""
     parser.add_argument(
         "--hidden",
         action=_Units,
@@ -148,6 +148,11 @@ def add_network(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--weight-decay", type=real("weight_decay"), help="factor of the penalty (default: 0)"
+    )
+    parser.add_argument(
+        "--shared-delta",
+        action="store_true",
+        help="keep one E[dx^2] for the weights of each layer, and one for its biases",
     )
     epochs, size = zip(*NAMED.values(), OF_A_FILE, strict=True)
     kinds = "{}, {}, {} or {}, for MNIST, Fashion-MNIST, the digits or a file"

@@ -107,6 +107,7 @@ def _sweep(chosen: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
         seeds=chosen["seeds"],
         epochs=chosen["epochs"],
         batch_size=chosen["batch_size"],
+        shared_delta=chosen["shared_delta"],
         file=chosen.get("file"),
         n_jobs=chosen["jobs"],
         verbose=0 if chosen["quiet"] else 1,

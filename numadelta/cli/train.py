@@ -174,6 +174,7 @@ def _train(
         lr=chosen["lr"],
         rho=chosen["rho"],
         eps=chosen["eps"],
+        shared_delta=chosen["shared_delta"],
     )
     seconds = time.perf_counter() - started
     if history.interrupted:
