@@ -60,7 +60,7 @@ def test_train_passes_every_option_on(small_mnist, monkeypatch):
 
     monkeypatch.setattr(nd.MLP, "fit", fit)
     options = "--hidden 5 4 --activation tanh --epochs 7 --batch-size 9 --lr 0.5 --rho 0.9 "
-    options += "--eps 1e-5 --seed 2 --quiet"
+    options += "--eps 1e-5 --seed 2 --shared-delta --quiet"
     assert cli.main(["train", *options.split()]) == 0
     del seen["validation_data"], seen["callbacks"]
     assert seen == {
@@ -72,6 +72,7 @@ def test_train_passes_every_option_on(small_mnist, monkeypatch):
         "lr": 0.5,
         "rho": 0.9,
         "eps": 1e-5,
+        "shared_delta": True,
         "sizes": (784, 5, 4, 10),
         "activation": "tanh",
         "seed": 2,
