@@ -180,10 +180,11 @@ class Training:
         batch_hooks = self.hooks.methods["on_train_batch_end"]
         advance = None if type(shown) is progress.Silent else shown.advance
         checkpoints, stopped = self.checkpoints, False
-        for batch in range(self.batch, count):
+        first = self.batch
+        for batch, start in enumerate(range(first * size, batches.rows, size), first):
             try:
                 loss, hits[batch] = backpropagate(
-                    order[batch * size : (batch + 1) * size], None if keys is None else keys[batch]
+                    order[start : start + size], None if keys is None else keys[batch]
                 )
                 if not isfinite(loss):
                     raise ValueError(f"the loss must be finite, but is {loss}")

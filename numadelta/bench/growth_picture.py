@@ -9,6 +9,8 @@ import numpy as np
 LIMIT_COLOR = "0.5"
 MARK_COLOR = "tab:red"
 STYLES = ("-", "--", ":")
+# In points: the panels, and what two slanted lines of text are apart to be read.
+PANEL_WIDTH, LABEL_GAP = 500, 15
 UNITS = {"ns": ("ns", 1e9), "us": ("\N{MICRO SIGN}s", 1e6)}
 
 
@@ -78,15 +80,18 @@ def _styles(curves: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def _draw_marks(top: Any, bottom: Any, marks: list[dict[str, Any]]) -> None:
     """Draw a line through both panels for each mark within them, and its reason above."""
     low, high = top.get_xlim()
-    for mark in marks:
+    last = -LABEL_GAP
+    for mark in sorted(marks, key=lambda mark: mark["at"]):
         if not low < mark["at"] < high:
             continue
+        place = PANEL_WIDTH * np.log(mark["at"] / low) / np.log(high / low)
+        last = max(place, last + LABEL_GAP)
         for ax in (top, bottom):
             ax.axvline(mark["at"], color=MARK_COLOR, linewidth=0.7, zorder=1.5)
         top.annotate(
             mark["why"],
             (mark["at"], 1.0),
-            (0, 3),
+            (last - place, 3),
             xycoords=("data", "axes fraction"),
             textcoords="offset points",
             rotation=40,
