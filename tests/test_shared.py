@@ -103,6 +103,17 @@ def test_threads_change_no_bit(four_threads, monkeypatch, sizes, dtype):
     assert contents(several) == contents(stepped(x, gradients, shared_delta=sizes))
 
 
+@pytest.mark.usefixtures("four_threads")
+@pytest.mark.parametrize("sizes", [(100,), (3, 50, 47), (16, 84)])
+def test_a_group_in_several_parts_has_one_mean(sizes):
+    x, gradients = steps(100)
+    opt = stepped(x, gradients, shared_delta=sizes)
+    for name, array in zip(
+        ("params", "square_avg", "acc_delta"), slow(x, gradients, sizes), strict=True
+    ):
+        np.testing.assert_allclose(getattr(opt, name), array, rtol=1e-12, atol=1e-14, err_msg=name)
+
+
 def test_true_is_one_group_whatever_the_shape():
     x, gradients = steps(12)
     opt = nd.Adadelta(x.reshape(3, 4).copy(), shared_delta=True)
@@ -170,6 +181,20 @@ def test_a_loaded_state_takes_the_next_step(dtype, count):
     x, gradients = steps(700, dtype)
     first = stepped(x, gradients[:count], shared_delta=(300, 400))
     second = nd.Adadelta(first.params.copy(), shared_delta=(300, 400))
+    second.load_state_dict(first.state_dict())
+    assert contents(second) == contents(first)
+    for opt in (first, second):
+        opt.step(gradients[-1])
+    assert contents(second) == contents(first)
+
+
+@pytest.mark.usefixtures("four_threads")
+@pytest.mark.parametrize("count", [4, 5])
+def test_a_state_replaces_all_of_another(count):
+    x, gradients = steps(100)
+    first = stepped(x, gradients[:count], shared_delta=(30, 70))
+    second = stepped(first.params, gradients, shared_delta=(30, 70))
+    second.params[:] = first.params
     second.load_state_dict(first.state_dict())
     assert contents(second) == contents(first)
     for opt in (first, second):
