@@ -681,18 +681,15 @@ class MLP:
     def __getstate__(self) -> dict[str, Any]:
         optimizer = self._optimizer
         state = {**self.__dict__, "_optimizer": None}
-        if optimizer is None:
-            return state
-        shared_delta = bool(optimizer.shared_delta)
-        return {**state, "_state_dict": optimizer.state_dict(), "_shared_delta": shared_delta}
+        return state if optimizer is None else {**state, "_state_dict": optimizer.state_dict()}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        state_dict, shared_delta = state.pop("_state_dict", None), state.pop("_shared_delta", False)
+        state_dict = state.pop("_state_dict", None)
         self.__dict__.update(state)
         # An array of its own: joblib hands arrays to its workers as read-only memory maps.
         self._theta = np.array(self._theta)
         if state_dict is not None:
-            self._optimizer = self._new_optimizer(shared_delta)
+            self._optimizer = self._new_optimizer("shared_delta" in state_dict)
             self._optimizer.load_state_dict(state_dict)
 
     def __repr__(self) -> str:

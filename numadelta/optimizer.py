@@ -267,7 +267,7 @@ class Adadelta:
             ``nonfinite``, ``square_avg`` and ``acc_delta``; and ``shared_delta``, if there are
             groups.
         """
-        names = ["steps", "skipped", *_OPTIONS, *(["shared_delta"] if self.shared_delta else [])]
+        names = ("steps", "skipped", *self._names())
         with self._busy:
             return {name: getattr(self, name) for name in names} | self._state.to_host()
 
@@ -296,16 +296,15 @@ class Adadelta:
         """
         if not isinstance(state_dict, dict):
             raise TypeError(f"state_dict must be a dict, but is a {type(state_dict).__name__}")
-        expected = {"steps", "skipped", "square_avg", "acc_delta", *_OPTIONS}
-        if self.shared_delta:
-            expected.add("shared_delta")
+        expected = {"steps", "skipped", "square_avg", "acc_delta", *self._names()}
         if missing := sorted(expected - set(state_dict)):
             raise KeyError(f"state_dict lacks {', '.join(missing)}")
         if unknown := sorted(set(state_dict) - expected, key=str):
             raise ValueError(f"state_dict has unknown keys: {', '.join(map(str, unknown))}")
-        if self.shared_delta and tuple(state_dict["shared_delta"]) != self.shared_delta:
+        shared = state_dict.get("shared_delta", False)
+        if not np.array_equal(shared, self.shared_delta):
             raise ValueError(
-                f"shared_delta is {state_dict['shared_delta']!r}, but {self.shared_delta!r} here"
+                f"shared_delta is {shared!r}, but that of this optimiser is {self.shared_delta!r}"
             )
         # A scratch optimiser checks everything before this one is touched.
         scratch = Adadelta(
@@ -331,6 +330,10 @@ class Adadelta:
             self._state.load(**averages, steps=counts["steps"])
             self.skipped = counts["skipped"]
 
+    def _names(self) -> tuple[str, ...]:
+        """Return the options, the groups only if there are any."""
+        return (*_OPTIONS, "shared_delta") if self.shared_delta else _OPTIONS
+
     def __getstate__(self) -> dict[str, Any]:
         return {"params": self.params, "state_dict": self.state_dict()}
 
@@ -344,8 +347,7 @@ class Adadelta:
         self.load_state_dict(state_dict)
 
     def __repr__(self) -> str:
-        names = [*_OPTIONS, *(["shared_delta"] if self.shared_delta else [])]
-        options = ", ".join(f"{name}={getattr(self, name)!r}" for name in names)
+        options = ", ".join(f"{name}={getattr(self, name)!r}" for name in self._names())
         return f"Adadelta({options}, steps={self.steps}, shape={self._state.shape})"
 
 

@@ -35,6 +35,7 @@ def step(params, grads, square_avg, acc_delta, sums, lr, rho, eps, weight_decay,
     decay = real(1.0 - rho)
     tiny = np.finfo(params.dtype).tiny
     lr, rho, eps, weight_decay = real(lr), real(rho), real(eps), real(weight_decay)
+    # Two loops, for only one of a known length is vectorised: the other takes ten times as long.
     used = min(LANES, params.size)
     sums[:used] = real(0)
     whole = params.size - params.size % LANES

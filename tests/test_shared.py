@@ -220,12 +220,28 @@ def test_states_of_other_groups_are_refused_and_nothing_is_changed():
     for opt, other, error, message in (
         (own, shared, ValueError, "state_dict has unknown keys: shared_delta"),
         (shared, own, KeyError, "state_dict lacks shared_delta"),
-        (shared, others, ValueError, r"shared_delta is \(20, 10\), but \(10, 20\) here"),
+        (shared, others, ValueError, r"is \(20, 10\), but that of this optimiser is \(10, 20\)"),
     ):
         before = contents(opt)
         with pytest.raises(error, match=message):
             opt.load_state_dict(other.state_dict())
         assert contents(opt) == before
+
+
+@pytest.mark.parametrize("sizes", [5, None, "groups", [10, 10, 10]])
+def test_groups_of_a_damaged_state_are_refused(sizes):
+    x, gradients = steps(30)
+    opt = stepped(x, gradients, shared_delta=(10, 20))
+    with pytest.raises(ValueError, match="that of this optimiser is"):
+        opt.load_state_dict(opt.state_dict() | {"shared_delta": sizes})
+
+
+def test_groups_may_have_been_through_json():
+    x, gradients = steps(30)
+    opt = stepped(x, gradients, shared_delta=(10, 20))
+    other = nd.Adadelta(opt.params.copy(), shared_delta=(10, 20))
+    other.load_state_dict(opt.state_dict() | {"shared_delta": [10, 20]})
+    assert contents(other) == contents(opt)
 
 
 def test_the_state_is_half_as_large():
