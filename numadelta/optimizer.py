@@ -83,10 +83,10 @@ class Adadelta:
     shared_delta : bool or sequence of int, default False
         True keeps one E[dx^2] for all elements, the mean over them, and sizes one for each group of
         so many neighbours; the layers of a network, for example, as `pack` puts them together.  The
-        state is half as large, steps beyond the cache are faster (small ones take 2 us more), and
-        elements whose gradients are rare are not slowed down.  A gradient that is not finite spoils
-        the whole group, if `nonfinite` lets it pass.  Only for arrays in main memory and without
-        `acc_delta`.
+        state is half as large, steps beyond the cache are faster (smaller ones a little slower, by
+        2 us at least), and elements whose gradients are rare are not slowed down.  A gradient that
+        is not finite spoils the whole group, if `nonfinite` lets it pass.  Only for arrays in main
+        memory and without `acc_delta`.
 
     Attributes
     ----------
