@@ -107,11 +107,11 @@ def activation(rule: Any, derivative: Any) -> Activation:
 
 @lru_cache
 def loss(rule: Any, derivative: Any) -> Callable[..., tuple[float, float]]:
-    """Return a loop for a loss ``rule(output, target)``, to be used as those of `layers`."""
+    """Return a loop for a loss ``rule(output, target)``, to be used as those of `losses`."""
 
     @_loop
     def custom_loss(batch, bias, targets, sample_weight, bias_grad):
-        """Do as `numadelta.layers.squared_error` for the mean of the rule."""
+        """Do as `numadelta.losses.squared_error` for the mean of the rule."""
         real = batch.dtype.type
         size = real(batch.size)
         bias_grad[:] = real(0)

@@ -1,12 +1,10 @@
-"""Activations and losses of the network: rules and the loops over a batch that inline them.
+"""Activations, dropout and penalty of the network: rules and the loops that inline them.
 
 A batch is a C-contiguous matrix, one sample a row.  As in `numadelta.kernels`, rules hold no
 numeric literals (they would promote float32), so `one` is passed in, and nothing is checked.
 """
 
 from __future__ import annotations
-
-import math
 
 import numpy as np
 
@@ -39,19 +37,6 @@ def slope(activation, out, one):
     return one
 
 
-@rule
-def log_one_plus_exp(value, one):
-    """Return log(1 + exp(value)) without overflow."""
-    return max(value, one - one) + math.log1p(math.exp(-abs(value)))
-
-
-@rule
-def logistic(value, one):
-    """Return 1 / (1 + exp(-value)) without overflow."""
-    tail = math.exp(-abs(value))
-    return (tail if value < one - one else one) / (one + tail)
-
-
 @loop
 def add_bias(batch, bias):
     """Add the bias to every row, in place."""
@@ -80,7 +65,7 @@ def activate(batch, bias, activation):
         np.tanh(batch, out=batch)
     elif activation == LOGISTIC:
         # logistic(z) = (1 + tanh(z / 2)) / 2, close enough for a hidden layer; as a probability it
-        # would be zero too soon, see logistic_outputs.
+        # would be zero too soon, see `numadelta.losses`.
         half = batch.dtype.type(0.5)
         np.multiply(batch, half, out=batch)
         np.tanh(batch, out=batch)
@@ -123,113 +108,6 @@ def drop(batch, out, key, threshold, scale):
             out[i, j] = zero if dropped else batch[i, j] * scale
 
 
-@rule
-def softmax_row(row, bias):
-    """Add the bias to a row and turn it into probabilities; return log(sum(exp(row)))."""
-    largest = row[0] + bias[0]
-    for j in range(row.size):
-        row[j] += bias[j]
-        largest = max(largest, row[j])
-    total = largest - largest
-    for j in range(row.size):
-        row[j] = math.exp(row[j] - largest)
-        total += row[j]
-    for j in range(row.size):
-        row[j] /= total
-    return largest + math.log(total)
-
-
-@loop
-def softmax(batch, bias):
-    """Add the bias to every row and turn it into probabilities, in place."""
-    for i in range(batch.shape[0]):
-        softmax_row(batch[i], bias)
-
-
-@loop
-def logistic_outputs(batch, bias):
-    """Add the bias to every row and turn it into probabilities, each for itself, in place."""
-    one = batch.dtype.type(1)
-    for i in range(batch.shape[0]):
-        for j in range(batch.shape[1]):
-            batch[i, j] = logistic(batch[i, j] + bias[j], one)
-
-
-@loop
-def cross_entropy(batch, bias, labels, sample_weight, bias_grad):
-    """Replace output sums by dL/d(sum) of the mean weighted cross-entropy of their softmax.
-
-    Returns the weighted loss, summed over the rows, and the weight of the rows whose largest output
-    is at the label.  Writes the bias gradient.
-    """
-    real = batch.dtype.type
-    rows = real(batch.shape[0])
-    bias_grad[:] = real(0)
-    tiny = np.finfo(batch.dtype).tiny
-    loss, hits = 0.0, 0.0
-    for i in range(batch.shape[0]):
-        label, weight = labels[i], sample_weight[i]
-        at_label = batch[i, label] + bias[label]
-        # From the sums, because the probability may have underflowed.
-        loss += weight * (softmax_row(batch[i], bias) - at_label)
-        best = 0
-        for j in range(batch.shape[1]):
-            if batch[i, j] > batch[i, best]:
-                best = j
-        hits += weight * (best == label)
-        batch[i, label] -= real(1)
-        for j in range(batch.shape[1]):
-            # Flushed: products with subnormal numbers would slow down the backward pass.
-            value = weight * batch[i, j] / rows
-            batch[i, j] = real(0) if abs(value) < tiny else value
-            bias_grad[j] += batch[i, j]
-    return loss, hits
-
-
-@loop
-def binary_cross_entropy(batch, bias, targets, sample_weight, bias_grad):
-    """Do as `cross_entropy` for independent logistic outputs and targets in [0, 1].
-
-    A row's loss is the mean over its outputs; its hits are the share of outputs on the right side
-    of one half.
-    """
-    real = batch.dtype.type
-    one, half = real(1), real(0.5)
-    size = real(batch.size)
-    bias_grad[:] = real(0)
-    loss, hits = 0.0, 0.0
-    for i in range(batch.shape[0]):
-        weight = sample_weight[i]
-        for j in range(batch.shape[1]):
-            value, target = batch[i, j] + bias[j], targets[i, j]
-            loss += weight * (log_one_plus_exp(value, one) - target * value)
-            hits += weight * ((value > real(0)) == (target > half))
-            batch[i, j] = weight * (logistic(value, one) - target) / size
-            bias_grad[j] += batch[i, j]
-    return loss / batch.shape[1], hits / batch.shape[1]
-
-
-@loop
-def squared_error(batch, bias, targets, sample_weight, bias_grad):
-    """Do as `cross_entropy` for the mean square of output minus target.
-
-    A row's loss is the mean over its outputs.  There are no hits.
-    """
-    real = batch.dtype.type
-    factor = real(2.0 / batch.size)
-    bias_grad[:] = real(0)
-    loss = 0.0
-    for i in range(batch.shape[0]):
-        weight = sample_weight[i]
-        for j in range(batch.shape[1]):
-            error = batch[i, j] + bias[j] - targets[i, j]
-            # In float64, where the square of a large error does not overflow.
-            loss += weight * (np.float64(error) * error)
-            batch[i, j] = factor * (weight * error)
-            bias_grad[j] += batch[i, j]
-    return loss / batch.shape[1], 0.0
-
-
 @loop
 def penalty(weights, weight_decay):
     """Return ``weight_decay / 2 * sum(weights**2)``, added up in float64."""
@@ -250,13 +128,3 @@ def add_penalty_grad(weights, grads, weight_decay):
     factor = weights.dtype.type(weight_decay)
     for i in range(weights.size):
         grads[i] += factor * weights[i]
-
-
-LOSSES = {
-    "cross_entropy": cross_entropy,
-    "binary_cross_entropy": binary_cross_entropy,
-    "squared_error": squared_error,
-}
-
-# The losses that count hits; of the others R^2 is the score.
-COUNT_HITS = ("cross_entropy", "binary_cross_entropy")

@@ -18,6 +18,7 @@ from numadelta import (
     data,
     evaluation,
     layers,
+    losses,
     training,
 )
 from numadelta.backprop import (
@@ -146,7 +147,7 @@ class MLP:
         if self.dtype not in arrays.DTYPES:
             raise TypeError(f"dtype must be float32 or float64, but is {self.dtype}")
         self.activation = self._name_or_pair("activation", activation, list(layers.ACTIVATIONS), 1)
-        self.loss = self._name_or_pair("loss", loss, list(layers.LOSSES), 2)
+        self.loss = self._name_or_pair("loss", loss, list(losses.LOSSES), 2)
         if self.loss == "cross_entropy" and sizes[-1] < 2:
             raise ValueError(
                 "cross_entropy needs at least two outputs; binary_cross_entropy works with one"
@@ -223,8 +224,8 @@ class MLP:
         return Network(
             self.layer_sizes,
             layers.ACTIVATIONS[self.activation] if named else custom.activation(*self.activation),
-            layers.LOSSES[self.loss] if isinstance(self.loss, str) else custom.loss(*self.loss),
-            self.loss in layers.COUNT_HITS,
+            losses.LOSSES[self.loss] if isinstance(self.loss, str) else custom.loss(*self.loss),
+            self.loss in losses.COUNT_HITS,
             self.weight_decay,
             self.dropout,
             self.input_dropout,
@@ -517,13 +518,13 @@ class MLP:
         ValueError
             If the loss is squared error, which knows no probabilities.
         """
-        if self.loss not in layers.COUNT_HITS:
+        if self.loss not in losses.COUNT_HITS:
             raise ValueError("only networks for classes predict probabilities; use predict")
         outputs = evaluation.outputs(self._network(), self._views(), self._check_samples(X))
         if self.loss == "cross_entropy":
-            layers.softmax(outputs, np.zeros(outputs.shape[1], self.dtype))
+            losses.softmax(outputs, np.zeros(outputs.shape[1], self.dtype))
             return outputs
-        layers.logistic_outputs(outputs, np.zeros(outputs.shape[1], self.dtype))
+        losses.logistic_outputs(outputs, np.zeros(outputs.shape[1], self.dtype))
         return outputs[:, 0] if outputs.shape[1] == 1 else outputs
 
     def evaluate(

@@ -125,3 +125,15 @@ def same_bits(first, second):
     assert first.optimizer.steps == second.optimizer.steps
     assert first.optimizer.square_avg.tobytes() == second.optimizer.square_avg.tobytes()
     assert first.optimizer.acc_delta.tobytes() == second.optimizer.acc_delta.tobytes()
+
+
+def batch_and_bias(dtype, rows=5, columns=7, scale=1.0, seed=0):
+    """Return what a layer adds up, without its bias, and the bias."""
+    rng = np.random.default_rng(seed)
+    batch, bias = rng.normal(scale=scale, size=(rows, columns)), rng.normal(size=columns)
+    return batch.astype(dtype), bias.astype(dtype)
+
+
+def summed(batch, bias):
+    """Return batch plus bias as the kernels must round it, in float64."""
+    return (batch + bias).astype(np.float64)

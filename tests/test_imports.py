@@ -25,7 +25,7 @@ ROOMS = {
 FLOORS = [
     {"kernels", "arrays", "threads", "ticker", "pointers", "datasets", "bounds"}
     | {"checkpoint", "history", "progress", "interrupts"},
-    {"cpu", "cuda", "differences", "iteration", "layers", "custom", "products", "data"}
+    {"cpu", "cuda", "differences", "iteration", "layers", "losses", "custom", "products", "data"}
     | {"callbacks", "checkpoints", "clipping"},
     {"shared", "objective", "compiled", "backprop"},
     {"optimizer"},
