@@ -1,6 +1,7 @@
 """Forward and backward pass of a multi-layer perceptron over the views of one flat array.
 
-Matrix products go to the BLAS through NumPy, everything else to `numadelta.layers`.
+Matrix products go to the BLAS through NumPy, everything else to `numadelta.layers` and
+`numadelta.losses`.
 """
 
 from __future__ import annotations
@@ -184,8 +185,7 @@ class Workspace:
         if network.weight_decay:
             for layer, grad in zip(views.weights, grads.weights, strict=True):
                 layers.add_penalty_grad(layer.reshape(-1), grad.reshape(-1), network.weight_decay)
-            loss += penalty(views, network.weight_decay)
-        return loss, hits
+        return loss + penalty(views, network.weight_decay), hits
 
     def _backward(self, k: int, delta: NDArray[Any], bias_grad: NDArray[Any]) -> None:
         activation = self.network.activation
@@ -197,4 +197,6 @@ class Workspace:
 
 def penalty(views: Views, weight_decay: float) -> float:
     """Return the L2 penalty of all weights."""
+    if not weight_decay:
+        return 0.0  # also for weights so large that their squares are infinite
     return sum(layers.penalty(weights.reshape(-1), weight_decay) for weights in views.weights)

@@ -1,13 +1,13 @@
-"""The losses of the network, and the probabilities that go with them, over a batch.
-
-Exponentials are NumPy's, which are vectorised; Numba's are a call per element, and were most of the
-loss.  So there is a loop before them and one after them.  As in `numadelta.layers`, nothing is
-checked and rules hold no numeric literals.
+"""The losses of the network, over a batch.
 
 A loss takes the output sums without their bias, bias, targets, sample weights and an array for the
 bias gradient.  It replaces the sums by the derivative of the mean weighted loss, writes the bias
 gradient, and returns the weighted loss, summed over the rows, and the weight of the rows that are
 hits.
+
+Exponentials are NumPy's, which are vectorised; Numba's are a call per element, and were most of the
+loss.  So there is a loop before them and one after them, and the loss has a part from each.  As in
+`numadelta.layers`, nothing is checked, and nothing computed per element holds a float literal.
 """
 
 from __future__ import annotations
@@ -19,45 +19,15 @@ import numpy as np
 from numadelta.kernels import loop, rule
 
 
-@rule
-def exponent(value, limit):
-    """Return the value, or infinity of its sign from the limit on.
-
-    NumPy's exp makes zero or infinity of that without complaint and without subnormal numbers.
-    """
-    return value if abs(value) < limit else value / (limit - limit)
-
-
-@rule
-def exponent_limit(batch):
-    """Return from where on exponentials are no normal numbers, a little less, in the dtype."""
-    tiny = np.float64(np.finfo(batch.dtype).tiny)
-    return batch.dtype.type(-math.log(tiny) * (1 - 1e-4))
-
-
-def softmax(batch, bias):
-    """Add the bias to every row and turn it into probabilities, in place."""
-    center(batch, bias)
-    np.exp(batch, batch)
-    normalize(batch)
-
-
-def logistic_outputs(batch, bias):
-    """Add the bias to every row and turn it into probabilities, each for itself, in place."""
-    negate(batch, bias)
-    np.exp(batch, batch)
-    invert(batch)
-
-
 def cross_entropy(batch, bias, labels, sample_weight, bias_grad):
-    """Compute the cross-entropy of the softmax; hit is the row whose largest output has the label.
+    """Compute the cross-entropy of the softmax of the outputs.
 
-    Labels are numbers of columns.
+    Labels are column indices.  A row is a hit if its largest output, the first of several, is at
+    the label.
     """
-    before = center_labelled(batch, bias, labels, sample_weight)
-    np.exp(batch, batch)
-    after, hits = after_softmax(batch, labels, sample_weight, bias_grad)
-    return before + after, hits
+    before, hits = softmax_exponents(batch, bias, labels, sample_weight)
+    np.exp(batch, out=batch)
+    return before + softmax_derivative(batch, labels, sample_weight, bias_grad), hits
 
 
 def binary_cross_entropy(batch, bias, targets, sample_weight, bias_grad):
@@ -66,117 +36,93 @@ def binary_cross_entropy(batch, bias, targets, sample_weight, bias_grad):
     A row's loss is the mean over its outputs; its hits are the share of outputs on the right side
     of one half.
     """
-    before, hits = negate_targeted(batch, bias, targets, sample_weight)
-    np.exp(batch, batch)
-    after = after_logistic(batch, targets, sample_weight, bias_grad)
-    return before + after, hits
+    before, hits = logistic_exponents(batch, bias, targets, sample_weight)
+    np.exp(batch, out=batch)
+    return before + logistic_derivative(batch, targets, sample_weight, bias_grad), hits
 
 
 @rule
-def center_row(row, bias, limit):
-    """Add the bias to a row and subtract the largest sum, which is returned."""
-    largest = row[0] + bias[0]
-    for j in range(row.size):
-        row[j] += bias[j]
-        largest = max(largest, row[j])
-    for j in range(row.size):
-        row[j] = exponent(row[j] - largest, limit)
-    return largest
+def exponent(value, limit):
+    """Return the value, or infinity of its sign from the limit on.
+
+    NumPy's exp makes zero or infinity of that, without complaint and without subnormal numbers.
+    """
+    zero = limit - limit
+    return value if abs(value) < limit else value / zero
 
 
 @rule
-def normalize_row(row):
-    """Divide a row by its sum, which is returned."""
-    total = row[0] - row[0]
-    for j in range(row.size):
-        total += row[j]
-    for j in range(row.size):
-        row[j] /= total
-    return total
+def exponent_limit(batch):
+    """Return, in the dtype, the magnitude at which exp leaves the normal numbers, with a margin."""
+    tiny = np.float64(np.finfo(batch.dtype).tiny)
+    return batch.dtype.type(-math.log(tiny) * (1 - 1e-4))
+
+
+@rule
+def mean_derivative(derivative, weight, count, tiny):
+    """Return the part of one element in the derivative of a weighted mean over so many.
+
+    Below `tiny` it is zero: products with subnormal numbers would slow down the backward pass.
+    """
+    value = weight * derivative / count
+    return tiny - tiny if abs(value) < tiny else value
 
 
 @loop
-def center(batch, bias):
-    """Do as `center_row` for each row."""
-    limit = exponent_limit(batch)
-    for i in range(batch.shape[0]):
-        center_row(batch[i], bias, limit)
+def softmax_exponents(batch, bias, labels, sample_weight):
+    """Replace sums by exponents relative to the largest of the row; return this part and hits.
 
-
-@loop
-def normalize(batch):
-    """Do as `normalize_row` for each row."""
-    for i in range(batch.shape[0]):
-        normalize_row(batch[i])
-
-
-@loop
-def center_labelled(batch, bias, labels, sample_weight):
-    """Do as `center`; return the part of the loss that comes from the sums.
-
-    From the sums, because the probability of a label may be zero.
+    The loss of a row is ``log(sum(exp(z))) - z[label]``, here ``max(z) - z[label]``.
     """
     limit = exponent_limit(batch)
-    loss = 0.0
-    for i in range(batch.shape[0]):
-        at_label = batch[i, labels[i]] + bias[labels[i]]
-        loss += sample_weight[i] * (center_row(batch[i], bias, limit) - at_label)
-    return loss
-
-
-@loop
-def after_softmax(batch, labels, sample_weight, bias_grad):
-    """Replace exponentials by the derivative; return the other part of the loss, and hits."""
-    real = batch.dtype.type
-    rows = real(batch.shape[0])
-    bias_grad[:] = real(0)
-    tiny = np.finfo(batch.dtype).tiny
     loss, hits = 0.0, 0.0
     for i in range(batch.shape[0]):
-        label, weight = labels[i], sample_weight[i]
-        loss += weight * math.log(normalize_row(batch[i]))
-        best = 0
+        label, best = labels[i], 0
         for j in range(batch.shape[1]):
+            batch[i, j] += bias[j]
             if batch[i, j] > batch[i, best]:
                 best = j
-        hits += weight * (best == label)
-        batch[i, label] -= real(1)
+        largest = batch[i, best]
+        # From the sums, because the probability of the label may be zero.
+        loss += sample_weight[i] * (largest - batch[i, label])
+        hits += sample_weight[i] * (best == label)
         for j in range(batch.shape[1]):
-            # Flushed: products with subnormal numbers would slow down the backward pass.
-            value = weight * batch[i, j] / rows
-            batch[i, j] = real(0) if abs(value) < tiny else value
-            bias_grad[j] += batch[i, j]
+            batch[i, j] = exponent(batch[i, j] - largest, limit)
     return loss, hits
 
 
 @loop
-def negate(batch, bias):
-    """Add the bias to every row and change the sign."""
-    limit = exponent_limit(batch)
+def softmax_derivative(batch, labels, sample_weight, bias_grad):
+    """Replace exponentials by the derivative; return the other part of the loss."""
+    real = batch.dtype.type
+    rows, tiny = real(batch.shape[0]), np.finfo(batch.dtype).tiny
+    bias_grad[:] = real(0)
+    loss = 0.0
     for i in range(batch.shape[0]):
+        weight = sample_weight[i]
+        # In float64, where what is left of a small loss counts beside the one of the largest.
+        total = 0.0
         for j in range(batch.shape[1]):
-            batch[i, j] = exponent(-(batch[i, j] + bias[j]), limit)
+            total += np.float64(batch[i, j])
+        loss += weight * math.log(total)
+        total = real(total)
+        for j in range(batch.shape[1]):
+            batch[i, j] /= total
+        batch[i, labels[i]] -= real(1)
+        for j in range(batch.shape[1]):
+            batch[i, j] = mean_derivative(batch[i, j], weight, rows, tiny)
+            bias_grad[j] += batch[i, j]
+    return loss
 
 
 @loop
-def invert(batch):
-    """Turn ``exp(-sum)`` into ``1 / (1 + exp(-sum))``, the logistic function of the sum."""
-    one = batch.dtype.type(1)
-    for i in range(batch.shape[0]):
-        for j in range(batch.shape[1]):
-            batch[i, j] = one / (one + batch[i, j])
+def logistic_exponents(batch, bias, targets, sample_weight):
+    """Replace sums by their negatives as exponents; return this part of the loss and hits.
 
-
-@loop
-def negate_targeted(batch, bias, targets, sample_weight):
-    """Do as `negate`; return the part of the loss that comes from the sums, and hits.
-
-    With the sum z, the loss ``log(1 + exp(z)) - target * z`` is ``max(z, 0) - target * z`` and
-    ``log(1 + exp(-abs(z)))``.
+    The loss of a sum z is ``log(1 + exp(z)) - target * z``, here ``max(z, 0) - target * z``.
     """
     real = batch.dtype.type
-    zero, half = real(0), real(0.5)
-    limit = exponent_limit(batch)
+    zero, half, limit = real(0), real(0.5), exponent_limit(batch)
     loss, hits = 0.0, 0.0
     for i in range(batch.shape[0]):
         weight = sample_weight[i]
@@ -189,10 +135,10 @@ def negate_targeted(batch, bias, targets, sample_weight):
 
 
 @loop
-def after_logistic(batch, targets, sample_weight, bias_grad):
-    """Replace exponentials by the derivative; return the other part of the loss."""
+def logistic_derivative(batch, targets, sample_weight, bias_grad):
+    """Replace exponentials by the derivative; return the other part, ``log(1 + exp(-abs(z)))``."""
     real = batch.dtype.type
-    one, size = real(1), real(batch.size)
+    one, size, tiny = real(1), real(batch.size), np.finfo(batch.dtype).tiny
     bias_grad[:] = real(0)
     loss = 0.0
     for i in range(batch.shape[0]):
@@ -206,7 +152,8 @@ def after_logistic(batch, targets, sample_weight, bias_grad):
             if product > 1e100:
                 loss += weight * math.log1p(product)
                 product = 0.0
-            batch[i, j] = weight * (one / (one + exponential) - targets[i, j]) / size
+            derivative = one / (one + exponential) - targets[i, j]
+            batch[i, j] = mean_derivative(derivative, weight, size, tiny)
             bias_grad[j] += batch[i, j]
         loss += weight * math.log1p(product)
     return loss / batch.shape[1]

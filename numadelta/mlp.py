@@ -521,10 +521,11 @@ class MLP:
         if self.loss not in losses.COUNT_HITS:
             raise ValueError("only networks for classes predict probabilities; use predict")
         outputs = evaluation.outputs(self._network(), self._views(), self._check_samples(X))
+        from scipy import special
+
         if self.loss == "cross_entropy":
-            losses.softmax(outputs, np.zeros(outputs.shape[1], self.dtype))
-            return outputs
-        losses.logistic_outputs(outputs, np.zeros(outputs.shape[1], self.dtype))
+            return special.softmax(outputs, axis=1)
+        outputs = special.expit(outputs)
         return outputs[:, 0] if outputs.shape[1] == 1 else outputs
 
     def evaluate(

@@ -150,6 +150,15 @@ def test_compare_sklearn_prints_both(tmp_path):
     assert min(float(ours), float(theirs)) > 0.8
 
 
+@slow_without_jit
+def test_compare_sklearn_chooses_settings_for_both(tmp_path):
+    pytest.importorskip("sklearn")
+    out = run_example("compare_sklearn.py", "--quick", "--tuned", "--only=digits", folder=tmp_path)
+    ours, theirs = out.splitlines()[-1].split(";")
+    assert set(re.findall(r"(\w+) ", ours)) <= {"callbacks", "eps", "lr", "shared_delta"}
+    assert re.search(r"learning_rate_init [\d.]+", theirs)
+
+
 @needs_mnist
 @slow_without_jit
 def test_dropout_mnist_draws_four_pictures(tmp_path):
