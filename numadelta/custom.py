@@ -5,11 +5,10 @@ Each is compiled when it is first used, for the functions are not known to the d
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Callable
 from functools import lru_cache, partial
 from numbers import Real
-from types import CodeType, FunctionType
+from types import FunctionType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -42,16 +41,6 @@ def check_pair(name: str, pair: Any, arguments: int, dtype: np.dtype[Any]) -> tu
     for function in (rule, derivative):
         _try(name, function, arguments, dtype)
     return rule, derivative
-
-
-def fingerprint(function: Any) -> str:
-    """Return a name and a checksum of the code, by which files tell functions apart."""
-    code = getattr(getattr(function, "py_func", function), "__code__", None)
-    name = getattr(function, "__qualname__", type(function).__qualname__)
-    if code is None:
-        return str(name)
-    constants = [constant for constant in code.co_consts if not isinstance(constant, CodeType)]
-    return f"{name} {zlib.crc32(code.co_code + repr((constants, code.co_names)).encode()):08x}"
 
 
 @lru_cache

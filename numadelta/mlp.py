@@ -32,6 +32,7 @@ from numadelta.backprop import (
 from numadelta.callbacks import Hooks
 from numadelta.checkpoints import Checkpoints
 from numadelta.clipping import Clip
+from numadelta.fingerprint import fingerprint
 from numadelta.history import History
 from numadelta.interrupts import termination_interrupts
 from numadelta.minibatches import Batches
@@ -415,7 +416,7 @@ class MLP:
             }
             functions = {**self._pairs(), **({"lr": (lr,)} if callable(lr) else {})}
             options["functions"] = {
-                name: [custom.fingerprint(function) for function in pair]
+                name: [fingerprint(function) for function in pair]
                 for name, pair in functions.items()
             }
             context = {

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from numadelta import arrays, kernels
+from numadelta import arrays, kernels, threads
 from numadelta.cpu import CpuState
 from numadelta.shared import SharedState
 
@@ -153,6 +154,7 @@ class Adadelta:
         check_values = nonfinite != "propagate"
         self._state = _make_state(params, square_avg, acc_delta, check_values, shared_delta)
         self._busy = threading.Lock()
+        self._holder = 0  # the last thread that locked it
         self._params = params
         self.lr = lr
         self.rho = rho
@@ -204,10 +206,11 @@ class Adadelta:
             If `grads` does not match the parameters, overlaps with them or with the state, or is
             not finite (``nonfinite="raise"``).  Nothing is updated then.
         RuntimeError
-            If another thread is stepping this optimiser.
+            If another thread is stepping this optimiser, or this one is (in a signal handler).
         """
         if self._busy.locked():
-            raise RuntimeError("this optimiser is being stepped by another thread")
+            raise RuntimeError("this optimiser is being stepped, by another thread or around this")
+        self._holder = threading.get_ident()
         # Not acquire() and then try: a Ctrl-C between the two would lock this optimiser for ever.
         with self._busy:
             flat = self._state.check_grads(grads)
@@ -224,6 +227,22 @@ class Adadelta:
                 if self.nonfinite == "raise":
                     raise ValueError(self._refusal(bad, flat))
                 self.skipped += 1
+
+    @contextmanager
+    def _between_steps(self) -> Iterator[None]:
+        """Hold the lock; or do without in a signal handler, if it is this thread that holds it."""
+        me = threading.get_ident()
+        if not (self._busy.locked() and self._holder == me):
+            with self._busy:
+                self._holder = me
+                yield
+        elif threads.use_threads(self._state.square_avg.nbytes):
+            raise RuntimeError(
+                "several threads may be in the middle of a step; a signal handler should leave a "
+                "note for a callback, or for the loop that steps, to look at"
+            )
+        else:  # on one thread a step is one call, which no handler can interrupt
+            yield
 
     def _refusal(self, bad: int, grads: Any) -> str:
         what = "with weight decay added, a gradient" if self.weight_decay else "a gradient"
@@ -252,7 +271,7 @@ class Adadelta:
         >>> nd.Adadelta(np.zeros(2)).effective_lr()
         array([1., 1.])
         """
-        with self._busy:
+        with self._between_steps():
             return self._state.effective_lr(self.eps)
 
     def state_dict(self) -> dict[str, Any]:
@@ -268,7 +287,7 @@ class Adadelta:
             groups.
         """
         names = ("steps", "skipped", *self._names())
-        with self._busy:
+        with self._between_steps():
             return {name: getattr(self, name) for name in names} | self._state.to_host()
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -324,7 +343,7 @@ class Adadelta:
         counts = {name: arrays.check_count(name, state_dict[name]) for name in ("steps", "skipped")}
         if counts["steps"] > np.iinfo(np.int64).max:
             raise ValueError(f"steps must be less than 2**63, but is {counts['steps']}")
-        with self._busy:
+        with self._between_steps():
             for name in _OPTIONS:
                 setattr(self, name, getattr(scratch, name))
             self._state.load(**averages, steps=counts["steps"])
@@ -402,6 +421,9 @@ def adadelta_step(
     >>> x
     array([0.99553233])
     """
+    for name, average in {"square_avg": square_avg, "acc_delta": acc_delta}.items():
+        if average is None:
+            raise TypeError(f"{name} is None, but is updated in place; begin with zeros")
     opt = Adadelta(
         params,
         lr=lr,

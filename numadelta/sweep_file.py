@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from numadelta import checkpoint, custom
+from numadelta import checkpoint
+from numadelta.fingerprint import fingerprint
 from numadelta.sweep_result import FIGURES, key
 
 FORMAT = {"format": "numadelta.sweep", "version": 1}
@@ -22,7 +23,7 @@ def opened(path: str | os.PathLike[str] | None, description: dict[str, Any]) -> 
         yield {}, lambda row: None
         return
     # A text that was read is compared with one that was read.
-    description = json.loads(json.dumps(FORMAT | description, default=custom.fingerprint))
+    description = json.loads(json.dumps(FORMAT | description, default=fingerprint))
     with open(path, "a+b") as file:
 
         def add(record: dict[str, Any]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 import sys
 import threading
 import weakref
@@ -22,6 +23,10 @@ def number_of_threads(request):
     if request.param == "four threads":
         request.getfixturevalue("four_threads")
 
+
+compiled = pytest.mark.skipif(
+    bool(config.DISABLE_JIT), reason="Ctrl-C cannot fall into compiled code, but into Python"
+)
 
 both_ways = pytest.mark.usefixtures("number_of_threads")
 
@@ -121,11 +126,55 @@ def test_an_optimiser_that_another_thread_is_stepping_refuses():
     before = contents(opt)
     with ThreadPoolExecutor(1) as pool, opt._busy:
         call = pool.submit(opt.step, g)
-        with pytest.raises(RuntimeError, match="being stepped by another thread"):
+        with pytest.raises(RuntimeError, match="being stepped, by another thread"):
             call.result(timeout=60)
     assert (contents(opt), opt.steps) == (before, 0)
     opt.step(g)
     assert opt.steps == 1
+
+
+@compiled
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs setitimer")
+def test_a_signal_handler_may_ask_for_the_state(python):
+    script = """
+    seen = []
+
+    def note(*frame):
+        seen.append((opt.steps, opt.state_dict(), opt.effective_lr()))
+
+    g = np.ones(50)
+    opt, peaceful = nd.Adadelta(np.ones(50)), nd.Adadelta(np.ones(50))
+    opt.step(g), peaceful.step(g), opt.effective_lr()
+    signal.signal(signal.SIGALRM, note)
+    signal.setitimer(signal.ITIMER_REAL, 1e-3, 1e-3)
+    while len(seen) < 300:
+        opt.step(g)
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    for steps, state, _ in seen:
+        while peaceful.steps < steps:
+            peaceful.step(g)
+        if state["steps"] == steps:
+            assert (state["square_avg"] == peaceful.square_avg).all()
+    print(opt._busy.locked())
+    """
+    assert python(SHARED + script) == "False"
+
+
+def test_a_signal_handler_within_a_threaded_step_is_told_so(four_threads):
+    opt, g = nd.Adadelta(np.ones(100)), np.ones(100)
+
+    def ask(*event):
+        if event[1] == "call" and event[0].f_code.co_name == "run":
+            sys.setprofile(None)
+            opt.state_dict()
+
+    sys.setprofile(ask)
+    try:
+        with pytest.raises(RuntimeError, match="several threads may be in the middle of a step"):
+            opt.step(g)
+    finally:
+        sys.setprofile(None)
+    opt.step(g)
 
 
 def test_a_refused_gradient_does_not_leave_an_optimiser_busy():
@@ -201,11 +250,6 @@ def test_a_process_ends_in_silence_whatever_its_threads_do(python):
 
 
 # Ctrl-C
-
-compiled = pytest.mark.skipif(
-    bool(config.DISABLE_JIT), reason="Ctrl-C cannot fall into compiled code, but into Python"
-)
-
 
 either_delta = pytest.mark.parametrize("shared_delta", [False, True], ids=["own", "shared"])
 

@@ -157,7 +157,7 @@ class Moments:
     FILES = {
         str(path)
         for path in Path(training.__file__).parent.glob("*.py")
-        if path.stem not in ("kernels", "layers", "products")
+        if path.stem not in ("kernels", "layers", "losses", "products")
     }
 
     def __init__(self, at=-1):

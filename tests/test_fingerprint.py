@@ -1,0 +1,114 @@
+"""The fingerprints of functions: what they tell apart, and what they must not."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+import pytest
+from numba import njit
+
+from numadelta.fingerprint import fingerprint
+
+
+def with_variable(value):
+    def function(epoch):
+        return value
+
+    return function
+
+
+def with_default(value):
+    def function(epoch, rate=value):
+        return rate
+
+    return function
+
+
+def with_keyword(value):
+    def function(epoch, *, rate=value):
+        return rate
+
+    return function
+
+
+class Schedule:
+    def __init__(self, value):
+        self.value = value
+
+    def __call__(self, epoch):
+        return self.value
+
+    def method(self, epoch):
+        return self.value
+
+
+def within(value):
+    inner = with_variable(value)
+    return lambda epoch: inner(epoch)
+
+
+MAKERS = {
+    "variable": with_variable,
+    "default": with_default,
+    "keyword": with_keyword,
+    "object": Schedule,
+    "method": lambda value: Schedule(value).method,
+    "partial": lambda value: partial(lambda epoch, rate: rate, rate=value),
+    "partial argument": lambda value: partial(max, value),
+    "compiled": lambda value: njit(with_variable(value)),
+    "function within": within,
+    "in a tuple": lambda value: with_variable((1, value)),
+    "array": lambda value: with_variable(np.array([1, value])),
+}
+
+
+@pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS)
+def test_what_a_function_holds_tells_it_apart(make):
+    assert fingerprint(make(0.5)) == fingerprint(make(0.5))
+    assert fingerprint(make(0.5)) != fingerprint(make(0.25))
+
+
+def test_code_constants_and_names_tell_functions_apart():
+    functions = [
+        lambda z: z + 1,
+        lambda z: z - 1,
+        lambda z: z + 2,
+        lambda z: z + 1.0,
+        lambda z: np.sin(z),
+        lambda z: np.cos(z),
+        lambda z: (lambda: z + 1)(),
+        lambda z: (lambda: z + 2)(),
+        Schedule(1),
+    ]
+    assert len(set(map(fingerprint, functions))) == len(functions)
+
+
+def test_notes_that_a_function_takes_do_not_change_it():
+    notes = []
+    before = fingerprint(with_variable(notes))
+    notes.append(1)
+    assert fingerprint(with_variable(notes)) == before
+
+
+def test_a_function_that_holds_itself():
+    def factorial(n):
+        return n * factorial(n - 1) if n else 1
+
+    assert fingerprint(factorial) == fingerprint(factorial)
+
+
+def test_another_process_has_the_same(python):
+    script = """
+    from functools import partial
+    from numba import njit
+    from numadelta.fingerprint import fingerprint
+
+    def make(value):
+        helper = njit(lambda z: z * value)
+        return lambda z: helper(z) if z in {"a", "b", "c"} else object
+
+    print(fingerprint(make(2.5)), fingerprint(partial(make(1), 2)))
+    """
+    first, second = python(script), python(script)
+    assert first == second and "lambda" in first
