@@ -54,10 +54,10 @@ PLANTED = [
     Planted(
         "an allocation in each iteration of the compiled minimiser",
         "numadelta/compiled.py",
-        "        value = _evaluate(fun, jac, given, grad, args)\n        if iteration.accepts",
-        """        given[0] += np.zeros(1)[0]
-        value = _evaluate(fun, jac, given, grad, args)
-        if iteration.accepts""",
+        "            iteration.give(vectors)\n            accepted =",
+        """            iteration.give(vectors)
+            given[0] += np.zeros(1)[0]
+            accepted =""",
         "counted.Minimise.track_arrays",
     ),
     Planted(

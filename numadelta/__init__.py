@@ -63,7 +63,7 @@ _HOME = {
 def __getattr__(name: str) -> Any:
     if name in _HOME:
         value = getattr(import_module(f"numadelta.{_HOME[name]}"), name)
-    elif name in __all__:
+    elif name in __all__ or name == "sklearn":  # whose import takes a second, and `*` imports all
         value = import_module(f"numadelta.{name}")
     else:
         raise AttributeError(f"module 'numadelta' has no attribute {name!r}")

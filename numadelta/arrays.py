@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import numbers
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -81,6 +81,8 @@ def flat_grads(grads: ArrayLike, params: NDArray[Any]) -> NDArray[Any]:
     if isinstance(grads, np.generic):  # what arithmetic makes of a 0-d array
         grads = np.asarray(grads)
     if isinstance(grads, (list, tuple)):
+        for k, part in enumerate(grads):
+            refuse_masked(f"grads[{k}]", part)
         try:
             grads = np.asarray(grads)
         except ValueError as error:
@@ -198,17 +200,26 @@ def check_integer(name: str, value: object) -> int:
     return int(value)
 
 
-def check_count(name: str, value: object) -> int:
-    """Return a whole number that is not negative."""
+def check_count(name: str, value: object, least: int = 0) -> int:
+    """Return a whole number that is not negative, or at least so large."""
     count = check_integer(name, value)
-    if count < 0:
-        raise ValueError(f"{name} must not be negative, but is {value}")
+    if count < least:
+        limit = f"be at least {least}" if least else "not be negative"
+        raise ValueError(f"{name} must {limit}, but is {value}")
     return count
 
 
-def check_choice(name: str, value: object, choices: Sequence[str]) -> str:
+def check_rate(name: str, value: object) -> float:
+    """Return a rate of dropout."""
+    rate = check_number(name, value)
+    if not 0 <= rate < 1:
+        raise ValueError(f"{name} must be in [0, 1), but is {value}")
+    return rate
+
+
+def check_choice(name: str, value: object, choices: Collection[str]) -> str:
     """Return a string option, or list the choices."""
-    if value not in choices:
+    if not isinstance(value, str) or value not in choices:
         raise ValueError(f"{name} must be one of {', '.join(choices)}, but is {value!r}")
     return str(value)
 

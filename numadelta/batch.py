@@ -62,7 +62,7 @@ def minimize_batch(
         The limits that all problems share, as in `numadelta.minimize`; or a pair of arrays of shape
         (B, n), lower and upper limits of each problem.
     callback : callable, optional
-        Called a few times a second as ``callback(done, B)`` with the number of problems that have
+        Called about every 20 ms as ``callback(done, B)`` with the number of problems that have
         ended.  StopIteration ends the run.
     maxtime : float, optional
         Seconds for the whole batch.

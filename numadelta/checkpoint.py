@@ -51,7 +51,7 @@ def write(
         default=_python_number,
     )
     members: dict[str, Any] = {"header": np.array(header), **arrays}
-    replace(path, _archive(members))
+    replace(path, archive(members))
 
 
 def check_target(path: str | os.PathLike[str]) -> None:
@@ -86,7 +86,7 @@ def replace(path: str | os.PathLike[str], content: bytes) -> None:
     _sync_folder(path.parent)
 
 
-def _archive(members: dict[str, Any]) -> bytes:
+def archive(members: dict[str, Any]) -> bytes:
     """Return the content of the file, from memory: a `ZipFile` on disk would outlive a Ctrl-C."""
     content = io.BytesIO()
     try:

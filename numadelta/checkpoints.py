@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from numadelta import arrays, checkpoint
@@ -16,6 +17,8 @@ from numadelta import arrays, checkpoint
 KIND = "numadelta.Training"
 VERSION = 1
 BEST = "best.npz"
+# The options that are checksums.
+DATA = {"checksum": "X, y or sample_weight are", "validation_data": "validation_data is"}
 # What older checkpoints lack.
 LATER_OPTIONS = {"shared_delta": False}
 
@@ -77,15 +80,11 @@ class Checkpoints:
         keep: int = 3,
     ) -> None:
         self.folder = Path(folder)
-        self.epochs = None if epochs is None else arrays.check_count("epochs", epochs)
-        if self.epochs == 0:
-            raise ValueError("epochs must be at least 1, or None, but is 0")
+        self.epochs = None if epochs is None else arrays.check_count("epochs", epochs, 1)
         self.minutes = None if minutes is None else arrays.check_number("minutes", minutes)
         if self.minutes is not None and not self.minutes >= 0:
             raise ValueError(f"minutes must not be negative, but is {minutes}")
-        self.keep = arrays.check_count("keep", keep)
-        if self.keep < 1:
-            raise ValueError(f"keep must be at least 1, but is {keep}")
+        self.keep = arrays.check_count("keep", keep, 1)
         self.context: dict[str, Any] = {}
         self.forget()
 
@@ -184,6 +183,8 @@ def begin(
             f"{checkpoints.folder} holds the {BEST} of another training; move it or take another "
             "folder"
         )
+    if isinstance(resume, (bool, np.bool_)):
+        resume = bool(resume)
     if resume is True:
         if checkpoints is None:
             raise ValueError("resume=True needs checkpoint=, the folder to go on with")
@@ -208,6 +209,10 @@ def _check_context(settings: dict[str, Any], context: dict[str, Any]) -> None:
         then = LATER_OPTIONS | settings.get(part, {})
         for name, value in context[part].items():
             if name not in then or then[name] != value:
+                if name in DATA:
+                    raise ValueError(
+                        f"{DATA[name]} not the same as in the training of the checkpoint"
+                    )
                 raise ValueError(
                     f"{name} is {value!r} now, but the checkpoint is of a training with "
                     f"{then.get(name, 'none')!r}"

@@ -21,7 +21,7 @@ from numba.np.numpy_support import from_dtype
 from numpy.typing import NDArray
 
 from numadelta import iteration
-from numadelta.differences import Differences, probes, slope, step_of
+from numadelta.differences import THREE_POINT, Differences, probes, slope, step_of
 from numadelta.kernels import loop
 from numadelta.pointers import Address, address_of, compiled_overload, function_at
 from numadelta.ticker import ticks
@@ -32,8 +32,11 @@ def _evaluate(fun, jac, given, grad, args):
     raise NotImplementedError  # compiled only
 
 
-def _differentiate(fun, jac, scheme, rel_step, vectors, grad, value, args):
-    """Write the gradient at POINT to `grad`, unless it came with the value."""
+def _differentiate(fun, jac, scheme, rel_step, vectors, run, args, ticks, now):
+    """Write the gradient at POINT to POINT_GRAD, unless it came with the value.
+
+    Differences go on from ``run["coordinate"]``, and end there when the clock goes on.
+    """
     raise NotImplementedError  # compiled only
 
 
@@ -70,10 +73,10 @@ def _overload_evaluate(fun, jac, given, grad, args):
 
 
 @overload(_differentiate)
-def _overload_differentiate(fun, jac, scheme, rel_step, vectors, grad, value, args):
+def _overload_differentiate(fun, jac, scheme, rel_step, vectors, run, args, ticks, now):
     if _has_pair(fun) or _is_in_place(fun, args):
 
-        def differentiate(fun, jac, scheme, rel_step, vectors, grad, value, args):
+        def differentiate(fun, jac, scheme, rel_step, vectors, run, args, ticks, now):
             pass
 
     elif isinstance(jac, types.NoneType):
@@ -82,9 +85,10 @@ def _overload_differentiate(fun, jac, scheme, rel_step, vectors, grad, value, ar
         coarser = result if isinstance(result, types.Float) and result < real else real
         precision = float(np.finfo(coarser.name).eps)
 
-        def differentiate(fun, jac, scheme, rel_step, vectors, grad, value, args):
-            given = vectors[iteration.GIVEN]
-            for i in range(grad.size):
+        def differentiate(fun, jac, scheme, rel_step, vectors, run, args, ticks, now):
+            given, grad = vectors[iteration.GIVEN], vectors[iteration.POINT_GRAD]
+            value = run["point_value"]
+            for i in range(run["coordinate"], grad.size):
                 low, high = vectors[iteration.LOWER, i], vectors[iteration.UPPER, i]
                 grad[i] = 0
                 if low < high:
@@ -96,20 +100,27 @@ def _overload_differentiate(fun, jac, scheme, rel_step, vectors, grad, value, ar
                     near = np.float64(given[i]) - at
                     near_change = np.float64(fun(given, *args)) - value
                     far_change = near_change
-                    if scheme == 1:
+                    if scheme == THREE_POINT:
                         iteration.give(vectors)
                         given[i] = far
                         far = np.float64(given[i]) - at
                         far_change = np.float64(fun(given, *args)) - value
+                        run["nfev"] += 1
                     else:
                         far = near
+                    run["nfev"] += 1
                     grad[i] = slope(near, near_change, far, far_change)
+                if ticks[0] != now and i + 1 < grad.size:
+                    run["coordinate"] = i + 1
+                    return
+            run["coordinate"] = 0
 
     elif isinstance(jac.signature.return_type, types.Complex):
 
-        def differentiate(fun, jac, scheme, rel_step, vectors, grad, value, args):
+        def differentiate(fun, jac, scheme, rel_step, vectors, run, args, ticks, now):
+            grad = vectors[iteration.POINT_GRAD]
             given = np.empty(grad.size, np.complex128)
-            for i in range(grad.size):
+            for i in range(run["coordinate"], grad.size):
                 grad[i] = 0
                 if vectors[iteration.LOWER, i] < vectors[iteration.UPPER, i]:
                     at = np.float64(vectors[iteration.POINT, i])
@@ -118,13 +129,18 @@ def _overload_differentiate(fun, jac, scheme, rel_step, vectors, grad, value, ar
                         given[j] = vectors[iteration.POINT, j]
                     given[i] += 1j * h
                     grad[i] = jac(given, *args).imag / h
+                    run["nfev"] += 1
+                if ticks[0] != now and i + 1 < grad.size:
+                    run["coordinate"] = i + 1
+                    return
+            run["coordinate"] = 0
 
     else:
 
-        def differentiate(fun, jac, scheme, rel_step, vectors, grad, value, args):
+        def differentiate(fun, jac, scheme, rel_step, vectors, run, args, ticks, now):
             given = vectors[iteration.GIVEN]
             iteration.give(vectors)
-            _take(jac(given, *args), grad)
+            _take(jac(given, *args), vectors[iteration.POINT_GRAD])
 
     return differentiate
 
@@ -145,14 +161,18 @@ def iterate(fun, jac, args, scheme, rel_step, vectors, runs, k, settings, ticks,
     given, grad = vectors[iteration.GIVEN], vectors[iteration.POINT_GRAD]
     nit, now = max(run["nit"], 0), ticks[0]
     while run["end"] == iteration.RUNNING:
-        iteration.propose(vectors, run, setting)
-        if run["end"] != iteration.RUNNING:
-            break
-        iteration.give(vectors)
-        value = _evaluate(fun, jac, given, grad, args)
-        if iteration.accepts(run, setting, value):
-            _differentiate(fun, jac, scheme, rel_step, vectors, grad, value, args)
-            iteration.accept(vectors, run, setting)
+        if run["coordinate"] == 0:
+            iteration.propose(vectors, run, setting)
+            if run["end"] != iteration.RUNNING:
+                break
+            iteration.give(vectors)
+            accepted = iteration.accepts(run, setting, _evaluate(fun, jac, given, grad, args))
+        else:
+            accepted = True
+        if accepted:
+            _differentiate(fun, jac, scheme, rel_step, vectors, run, args, ticks, now)
+            if run["coordinate"] == 0:
+                iteration.accept(vectors, run, setting)
         else:
             iteration.reject(vectors, run, setting)
         if ticks[0] != now or (one_step and run["nit"] > nit):
@@ -160,7 +180,7 @@ def iterate(fun, jac, args, scheme, rel_step, vectors, runs, k, settings, ticks,
 
 
 @loop
-def finish(fun, jac, args, scheme, rel_step, vectors, runs, settings):
+def finish(fun, jac, args, scheme, rel_step, vectors, runs, settings, ticks):
     """Evaluate the mean of the iterates, if that is the result."""
     fun, jac = function_at(fun), function_at(jac)
     run, setting = runs[0], settings[0]
@@ -168,9 +188,12 @@ def finish(fun, jac, args, scheme, rel_step, vectors, runs, settings):
         iteration.take_average(vectors)
         given, grad = vectors[iteration.GIVEN], vectors[iteration.POINT_GRAD]
         iteration.give(vectors)
-        value = _evaluate(fun, jac, given, grad, args)
+        value = run["point_value"] = _evaluate(fun, jac, given, grad, args)
         if math.isfinite(value):
-            _differentiate(fun, jac, scheme, rel_step, vectors, grad, value, args)
+            run["coordinate"] = 0
+            _differentiate(fun, jac, scheme, rel_step, vectors, run, args, ticks, ticks[0])
+            while run["coordinate"] > 0:
+                _differentiate(fun, jac, scheme, rel_step, vectors, run, args, ticks, ticks[0])
             iteration.return_average(vectors, run, value)
 
 
@@ -182,7 +205,7 @@ class Compiled(NamedTuple):
     args: tuple[Any, ...]
     types: tuple[Any, ...]
     iterate: Callable[..., None]
-    # Whom the addresses belong to.
+    # Whom the addresses belong to: pairs of function and machine code.
     owners: tuple[Any, ...]
 
 
@@ -194,7 +217,11 @@ def compile_objective(
     `jac` is True, "inplace", a function, or None for finite differences, complex ones if
     `is_complex`.
     """
-    found = _compiled(fun, jac, _type_of(args), dtype, is_complex)
+    wanted = fun, jac, _type_of(args), dtype, is_complex
+    found = _compiled(*wanted)
+    if found is not None and not all(map(_is_current, found.owners)):
+        _compiled.cache_clear()
+        found = _compiled(*wanted)
     return None if found is None else found._replace(args=args)
 
 
@@ -217,6 +244,12 @@ def _type_of(args: tuple[Any, ...]) -> Any:
     return types.Tuple(found)
 
 
+def _is_current(owner: Any) -> bool:
+    """Tell whether a function still has this machine code, which `recompile` replaces."""
+    function, overload = owner
+    return function.overloads.get(overload.signature.args) is overload
+
+
 _NOTHING = types.Tuple(())
 
 # Exact classes, because asking for abstract ones is slow.
@@ -227,7 +260,8 @@ _TUPLES = {types.Tuple, types.UniTuple, types.NamedTuple, types.NamedUniTuple}
 def _is_data(kind: Any) -> bool:
     if type(kind) in _TUPLES:
         return all(map(_is_data, kind))
-    return type(kind.dtype if type(kind) is types.Array else kind) in _NUMBERS
+    kind = kind.dtype if type(kind) is types.Array else kind
+    return type(kind) in _NUMBERS and kind is not types.float16  # for which there is no arithmetic
 
 
 @lru_cache(maxsize=128)
@@ -259,7 +293,7 @@ def _compiled(fun: Any, jac: Any, args_type: Any, dtype: Any, is_complex: bool) 
         args=(),
         types=own_types,
         iterate=entry_point(iterate, own_types + of_drivers),
-        owners=(fun, jac, *overloads),
+        owners=tuple(zip((fun, second), overloads, strict=False)),
     )
 
 
@@ -352,5 +386,5 @@ def descend(
             run["end"] = iteration.MAXTIME
     if settings["averaging"][0]:
         matrix = types.Array(from_dtype(vectors.dtype), 2, "C")
-        common = *objective.types, types.int64, STEPS, matrix, RUNS, SETTINGS
-        entry_point(finish, common)(*first, settings)
+        common = *objective.types, types.int64, STEPS, matrix, RUNS, SETTINGS, TICKS
+        entry_point(finish, common)(*first, settings, ticks())

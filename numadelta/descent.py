@@ -35,6 +35,7 @@ def _tell_value(runs, settings, value):
 def _tell_gradient(vectors, runs, settings):
     """Return what ended the run, and whether the point became an iterate."""
     nit = runs[0]["nit"]
+    runs[0]["nfev"] += runs[0]["grad_cost"]
     iteration.accept(vectors, runs[0], settings[0])
     return runs[0]["end"], runs[0]["nit"] > max(nit, 0)
 
@@ -85,4 +86,5 @@ def descend(
         value = objective.value(point)
         if math.isfinite(value):
             objective.gradient(point, gradient)
+            runs["nfev"] += runs["grad_cost"]
             iteration.return_average(vectors, runs[0], value)

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from numadelta.kernels import loop
 
 SCHEMES = ("2-point", "3-point", "cs")
-_TWO_POINT, _THREE_POINT, _COMPLEX = range(3)
+_TWO_POINT, THREE_POINT, _COMPLEX = range(3)
 
 # The complex step subtracts nothing, so that nothing rounds and tiny is best.
 _COMPLEX_STEP = 1e-20
@@ -34,7 +34,7 @@ def step_of(scheme, rel_step, at, precision):
         else:
             # No general power: compilers compute it at compile time, to other last bits.
             rel_step = math.sqrt(precision)
-            if scheme == _THREE_POINT:
+            if scheme == THREE_POINT:
                 rel_step = math.ldexp(1.0, int(math.frexp(precision)[1] / 3))
     return rel_step * max(1.0, abs(at))
 
@@ -45,7 +45,7 @@ def probes(scheme, at, h, low, high):
 
     A step that does not fit is turned round, and if it fits nowhere it ends on the farther bound.
     """
-    if scheme == _THREE_POINT and low <= at - h and at + h <= high:
+    if scheme == THREE_POINT and low <= at - h and at + h <= high:
         return at - h, at + h
     upwards = high - at >= at - low
     if scheme == _TWO_POINT:
@@ -123,7 +123,7 @@ class Differences:
         self.is_complex = self.scheme == _COMPLEX
         least = 0.0 if self.is_complex else float(np.finfo(x.dtype).eps)
         self.rel_step = _checked_steps(rel_step, x, least)
-        self.per_element = 2 if self.scheme == _THREE_POINT else 1
+        self.per_element = 2 if self.scheme == THREE_POINT else 1
         self._set_limits(lower, upper)
 
     def _set_limits(self, lower: NDArray[Any], upper: NDArray[Any]) -> None:

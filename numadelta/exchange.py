@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from numadelta import arrays, checkpoint
 from numadelta.mlp import MLP
 
 
@@ -74,11 +75,21 @@ def from_layers(
     for k, layer in enumerate(layers):
         if not isinstance(layer, (tuple, list)) or len(layer) != 2:
             raise TypeError(f"layers[{k}] must be a pair (W, b), but is a {type(layer).__name__}")
-        weights, bias = (np.asarray(part) for part in layer)
+        for part in layer:
+            arrays.refuse_masked(f"layers[{k}]", part)
+        try:
+            weights, bias = (np.asarray(part) for part in layer)
+        except ValueError as error:
+            raise ValueError(f"layers[{k}] holds no regular arrays: {error}") from error
         if weights.ndim != 2 or bias.ndim != 1:
             raise ValueError(
                 f"layers[{k}] has shapes {weights.shape} and {bias.shape}, but a matrix and a "
                 "vector are needed"
+            )
+        if weights.dtype.kind not in "fiu" or bias.dtype.kind not in "fiu":
+            raise TypeError(
+                f"layers[{k}] has dtypes {weights.dtype} and {bias.dtype}, but real numbers are "
+                "needed"
             )
         pairs.append((weights.T if transposed else weights, bias))
     if not pairs:
@@ -123,7 +134,7 @@ def to_npz(net: MLP, path: str | os.PathLike[str]) -> None:
         raise ValueError(f"path must end in .npz, but is {path}")
     members: dict[str, Any] = {f"W{k}": weights for k, weights in enumerate(net.weights)}
     members |= {f"b{k}": bias for k, bias in enumerate(net.biases)}
-    np.savez(path, **members)
+    checkpoint.replace(path, checkpoint.archive(members))
 
 
 def from_npz(path: str | os.PathLike[str], *, transposed: bool = False, **options: Any) -> MLP:

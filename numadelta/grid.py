@@ -118,9 +118,7 @@ def sweep(
     if not isinstance(seeds, Iterable):
         seeds = range(arrays.check_count("seeds", seeds))
     seeds = _values("seeds", seeds, arrays.check_count)
-    epochs = arrays.check_count("epochs", epochs)
-    if epochs < 1:
-        raise ValueError("epochs must be at least 1, but is 0")
+    epochs = arrays.check_count("epochs", epochs, 1)
     batch_size = arrays.check_count("batch_size", batch_size)
     if arrays.check_integer("n_jobs", n_jobs) == 0:
         raise ValueError("n_jobs must not be 0; 1 trains in this process, -1 on all cores")

@@ -83,6 +83,7 @@ RUN = np.dtype(
         ("still_value", np.int64),  # accepted steps in a row that hardly changed the value
         ("still_x", np.int64),  # ... or the point
         ("grad_cost", np.int64),  # evaluations that the differences of one gradient take
+        ("coordinate", np.int64),  # where the differences at POINT go on, if not at the beginning
         ("begun", np.int64),
         ("end", np.int64),
     ]
@@ -107,6 +108,8 @@ _MAX_REJECTIONS = 40
 _WINDOW = 10
 # How much more than `ftol` a direction may promise while the value is taken to be at rest.
 _PROMISE = 10
+# The first step changes x by at least so many of its roundings, in each coordinate.
+_LEAST_STEP = 16
 # Values that differ by no more roundings than this count as equal.
 _ROUNDINGS = 8
 
@@ -145,7 +148,10 @@ def begin(vectors, run, settings):
         vectors[X, i] = vectors[POINT, i]
         vectors[GRAD, i] = np.nan
         vectors[SQUARE_AVG, i] = 0
-        vectors[ACC_DELTA, i] = real(settings["eps"])
+        # A first step of less would be lost in the rounding of x.
+        least = real(_LEAST_STEP) * np.finfo(vectors.dtype).eps * vectors[POINT, i]
+        decay = real(1 - settings["rho"])
+        vectors[ACC_DELTA, i] = max(real(settings["eps"]), decay * least * least)
         vectors[STEP, i] = 0
         vectors[CHANGE, i] = 0
         free += vectors[LOWER, i] < vectors[UPPER, i]
@@ -155,6 +161,7 @@ def begin(vectors, run, settings):
     )
     # `per_element` is zero if no differences are used.
     run["grad_cost"] = free * np.int64(settings["per_element"])
+    run["coordinate"] = 0
     run["begun"] = 1
     run["slope"] = 0
     run["value"] = np.inf
@@ -192,7 +199,7 @@ def propose(vectors, run, settings):
             run["rejections"] = run["blocked"] = 0
             _direct(vectors, run, settings)
         while run["end"] == RUNNING and not _try(vectors, run) < 0:
-            # Clipped at the bounds, or lost in rounding.
+            # Clipped to where it was tried just before, or lost in rounding.
             _shorten(vectors, run, settings, 0.5)
 
 
@@ -214,9 +221,11 @@ def accepts(run, settings, value):
 
 @part
 def accept(vectors, run, settings):
-    """Go to POINT, whose gradient is in POINT_GRAD, and see whether the run is at an end."""
+    """Go to POINT, whose gradient is in POINT_GRAD, and see whether the run is at an end.
+
+    What the gradient has cost is for the driver to count.
+    """
     run["njev"] += 1
-    run["nfev"] += run["grad_cost"]
     if settings["safeguard"] == 0:
         _accept_of_paper(vectors, run, settings)
         return
@@ -394,17 +403,21 @@ def _direct(vectors, run, settings):
 
 @part
 def _try(vectors, run):
-    """Write POINT; return the first-order change of the value, which is to be negative."""
+    """Write POINT; return the first-order change of the value, which is to be negative.
+
+    It is zero where POINT was there before.
+    """
     alpha = vectors.dtype.type(run["alpha"])
-    predicted = 0.0
+    predicted, new = 0.0, False
     for i in range(vectors.shape[1]):
         x = vectors[X, i]
         point = clipped(x + alpha * vectors[DIRECTION, i], vectors[LOWER, i], vectors[UPPER, i])
         if point != x:  # a fixed element may have any gradient
             predicted += vectors[GRAD, i] * (point - x)
+        new |= point != vectors[POINT, i]
         vectors[POINT, i] = point
     run["predicted"] = predicted
-    return predicted
+    return predicted if new else 0.0
 
 
 @part
@@ -498,7 +511,7 @@ def take_average(vectors):
 @part
 def return_average(vectors, run, value):
     """Make POINT, where the value and POINT_GRAD were found, the result."""
-    run["nfev"] += 1 + run["grad_cost"]
+    run["nfev"] += 1
     run["njev"] += 1
     run["value"] = value
     for i in range(vectors.shape[1]):

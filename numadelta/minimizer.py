@@ -11,7 +11,7 @@ import multiprocessing
 import sys
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any
 
@@ -34,6 +34,7 @@ _TOLERANCES = {np.dtype(np.float32): (1e-4, 1e-6), np.dtype(np.float64): (1e-5, 
 SUCCESS = 0, "Optimization terminated successfully."
 # Status and message of what ended a run, as SciPy's own minimisers give them.
 ENDS = {
+    iteration.RUNNING: (99, "An exception has ended the run."),
     iteration.GTOL: SUCCESS,
     iteration.FTOL: SUCCESS,
     iteration.XTOL: SUCCESS,
@@ -103,8 +104,8 @@ def minimize(
         The most evaluations of `fun`, those of finite differences included.  Never exceeded: an
         evaluation is not begun if too few are left for its gradient.  No limit by default.
     maxtime : float, optional
-        The most seconds, looked at between evaluations, or if compiled about every 5 ms.  No limit
-        by default.
+        The most seconds, looked at between evaluations of value and gradient, or if compiled about
+        every 20 ms.  No limit by default.
     gtol : float, default 1e-5, or 1e-4 for float32
         Converged is a point whose projected gradient, which is the gradient itself away from the
         bounds, is nowhere larger.
@@ -156,6 +157,9 @@ def minimize(
     TypeError, ValueError
         If an argument, or what `fun` or `jac` returns, is not of the right kind, shape or range,
         and for constraints, which are not supported.  Exceptions in your functions pass unchanged.
+    BaseException
+        An exception that ends a run, KeyboardInterrupt among them, has what was found before it as
+        its attribute ``result``, with status 99.
 
     Warns
     -----
@@ -241,7 +245,12 @@ def minimize(
     allvecs = [x.copy()] if chosen.return_all else None
     report = _reporter(callback, allvecs)
     drive = _driver(fun, jac, args, x, differences, chosen.workers)
-    drive(vectors, runs, settings, chosen.maxtime, report)
+    try:
+        drive(vectors, runs, settings, chosen.maxtime, report)
+    except BaseException as error:
+        with suppress(AttributeError, TypeError):  # of an exception that takes no attributes
+            error.result = _as_result(vectors, runs[0])  # type: ignore[attr-defined]
+        raise
     result = _as_result(vectors, runs[0])
     if allvecs is not None:
         result.allvecs = allvecs
@@ -350,6 +359,12 @@ class Options:
                 _warn(f"ADADELTA uses first derivatives; {name} is not used", RuntimeWarning)
         if unknown:
             _warn(f"Unknown solver options: {', '.join(unknown)}", OptimizeWarning)
+        flags = {"safeguard": safeguard, "averaging": averaging, "return_all": return_all}
+        flags |= {"check_gradient": check_gradient}
+        for name, value in flags.items():
+            arrays.check_flag(name, value)
+        if not isinstance(disp, (bool, np.bool_)):
+            arrays.check_integer("disp", disp)  # SciPy's habit
         if safeguard and (lr_decay or averaging):
             raise ValueError(
                 "lr_decay and averaging are for noisy objectives: they need safeguard=False"
@@ -459,6 +474,10 @@ def _driver(
             if workers is not None:
                 _warn("workers is not used: the objective is compiled", RuntimeWarning)
             return partial(compiled.descend, objective, differences)
+
+    if workers is not None and differences is None:
+        _warn("workers is not used: it is for finite differences", RuntimeWarning)
+        workers = None
 
     def drive(*run: Any) -> None:
         with _mapper(workers) as mapper:

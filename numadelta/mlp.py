@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -147,15 +147,15 @@ class MLP:
         self.dtype = np.dtype(dtype)
         if self.dtype not in arrays.DTYPES:
             raise TypeError(f"dtype must be float32 or float64, but is {self.dtype}")
-        self.activation = self._name_or_pair("activation", activation, list(layers.ACTIVATIONS), 1)
-        self.loss = self._name_or_pair("loss", loss, list(losses.LOSSES), 2)
+        self.activation = self._name_or_pair("activation", activation, layers.ACTIVATIONS, 1)
+        self.loss = self._name_or_pair("loss", loss, losses.LOSSES, 2)
         if self.loss == "cross_entropy" and sizes[-1] < 2:
             raise ValueError(
                 "cross_entropy needs at least two outputs; binary_cross_entropy works with one"
             )
         self.weight_decay = arrays.check_hyperparameter("weight_decay", weight_decay, self.dtype)
-        self.dropout = _check_rate("dropout", dropout)
-        self.input_dropout = _check_rate("input_dropout", input_dropout)
+        self.dropout = arrays.check_rate("dropout", dropout)
+        self.input_dropout = arrays.check_rate("input_dropout", input_dropout)
         self.initialization = arrays.check_choice("initialization", initialization, INITIALIZATIONS)
         self.seed = arrays.check_count("seed", seed)
         self.notes: dict[str, Any] = {}
@@ -164,7 +164,7 @@ class MLP:
         self._theta = np.zeros(parameter_count(sizes), self.dtype)
         self._initialize()
 
-    def _name_or_pair(self, name: str, value: Any, names: Sequence[str], arguments: int) -> Any:
+    def _name_or_pair(self, name: str, value: Any, names: Collection[str], arguments: int) -> Any:
         if isinstance(value, str):
             return arrays.check_choice(name, value, names)
         return custom.check_pair(name, value, arguments, self.dtype)
@@ -193,6 +193,7 @@ class MLP:
         self._theta[:] = values
 
     def _check_theta(self, theta: ArrayLike) -> NDArray[Any]:
+        arrays.refuse_masked("theta", theta)
         given = np.asarray(theta)
         if given.dtype.kind not in "fiu":
             raise TypeError(f"theta has dtype {given.dtype}, but real numbers are needed")
@@ -221,15 +222,18 @@ class MLP:
         return layer_views(self._theta, self.layer_sizes)
 
     def _network(self) -> Network:
-        named = isinstance(self.activation, str)
+        # Checked again, for they may have been changed.
+        activation = self._name_or_pair("activation", self.activation, layers.ACTIVATIONS, 1)
+        loss = self._name_or_pair("loss", self.loss, losses.LOSSES, 2)
+        named = isinstance(activation, str)
         return Network(
             self.layer_sizes,
-            layers.ACTIVATIONS[self.activation] if named else custom.activation(*self.activation),
-            losses.LOSSES[self.loss] if isinstance(self.loss, str) else custom.loss(*self.loss),
-            self.loss in losses.COUNT_HITS,
-            self.weight_decay,
-            self.dropout,
-            self.input_dropout,
+            layers.ACTIVATIONS[activation] if named else custom.activation(*activation),
+            losses.LOSSES[loss] if isinstance(loss, str) else custom.loss(*loss),
+            loss in losses.COUNT_HITS,
+            arrays.check_hyperparameter("weight_decay", self.weight_decay, self.dtype),
+            arrays.check_rate("dropout", self.dropout),
+            arrays.check_rate("input_dropout", self.input_dropout),
         )
 
     def loss_and_grad(
@@ -375,15 +379,14 @@ class MLP:
             else handles it); if a checkpoint could not be written or a damaged one was passed over;
             and if all gradients have become zero.
         """
+        network = self._network()
         samples, y = self._check_data(X, y)
         rows = samples.shape[0]
         epochs = arrays.check_count("epochs", epochs)
-        batch_size = arrays.check_count("batch_size", batch_size)
-        if batch_size < 1:
-            raise ValueError(f"batch_size must be at least 1, but is {batch_size}")
+        batch_size = arrays.check_count("batch_size", batch_size, 1)
         if sample_weight is not None:
             sample_weight = data.check_sample_weight(sample_weight, rows, self.dtype)
-        if verbose not in (0, 1, 2):
+        if not isinstance(verbose, (int, np.integer, np.bool_)) or verbose not in (0, 1, 2):
             raise ValueError(f"verbose must be 0, 1 or 2, but is {verbose!r}")
         shuffle, schedule = arrays.check_flag("shuffle", shuffle), self._schedule(lr)
         rho = arrays.check_hyperparameter("rho", rho, self.dtype)
@@ -391,7 +394,7 @@ class MLP:
         shared_delta = arrays.check_flag("shared_delta", shared_delta)
         clip = Clip.checked(clipvalue, global_clipnorm, self.dtype)
         held_out = self._held_out(validation_data)
-        hooks = Hooks(callbacks or (), self)
+        hooks = Hooks(() if callbacks is None else callbacks, self)
         if batch_size > rows:
             warnings.warn(
                 f"batch_size is {batch_size}, but there are only {rows} samples; using these",
@@ -399,7 +402,7 @@ class MLP:
                 stacklevel=2,
             )
             batch_size = rows
-        batches = Batches(self._network(), self._theta, samples, y, batch_size, sample_weight)
+        batches = Batches(network, self._theta, samples, y, batch_size, sample_weight)
         saver, saved = None, None
         if checkpoint is not None or resume is not False:
             options = {
@@ -469,9 +472,10 @@ class MLP:
         if validation_data is None:
             return None
         if not isinstance(validation_data, (tuple, list)) or len(validation_data) != 2:
-            raise TypeError(
-                f"validation_data must be a tuple (X, y), but is {type(validation_data)}"
-            )
+            what = type(validation_data).__name__
+            if isinstance(validation_data, (tuple, list)):
+                what += f" of {len(validation_data)}"
+            raise TypeError(f"validation_data must be a tuple (X, y), but is a {what}")
         try:
             return self._check_data(*validation_data)
         except (TypeError, ValueError) as error:
@@ -700,10 +704,3 @@ class MLP:
             f"MLP({self.layer_sizes}, activation={self.activation!r}, loss={self.loss!r}, "
             f"dtype={self.dtype.name}, parameters={self._theta.size})"
         )
-
-
-def _check_rate(name: str, value: float) -> float:
-    rate = arrays.check_number(name, value)
-    if not 0 <= rate < 1:
-        raise ValueError(f"{name} must be in [0, 1), but is {value}")
-    return rate

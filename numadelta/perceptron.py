@@ -137,8 +137,7 @@ class Perceptron(BaseEstimator):
         for name in ("shuffle", "early_stopping", "warm_start", "shared_delta"):
             arrays.check_flag(name, getattr(self, name))
         for name in ("dropout", "input_dropout"):
-            if not 0 <= arrays.check_number(name, getattr(self, name)) < 1:
-                raise ValueError(f"{name} must be in [0, 1), but is {getattr(self, name)}")
+            arrays.check_rate(name, getattr(self, name))
         for name in ("alpha", "tol", "lr", "rho", "eps"):
             if not (name == "lr" and callable(self.lr)):
                 arrays.check_hyperparameter(name, getattr(self, name), np.float32)
@@ -153,8 +152,7 @@ class Perceptron(BaseEstimator):
         if self.n_iter_no_change != math.inf:
             counts["n_iter_no_change"] = self.n_iter_no_change
         for name, value in counts.items():
-            if arrays.check_count(name, value) < 1:
-                raise ValueError(f"{name} must be at least 1, but is {value}")
+            arrays.check_count(name, value, 1)
         if not isinstance(self.callbacks, Iterable | None):
             raise TypeError(f"callbacks must be a list of objects, but is {self.callbacks!r}")
 
@@ -166,7 +164,19 @@ class Perceptron(BaseEstimator):
             raise ValueError(f"hidden_layer_sizes must be positive, but is {given!r}")
         return tuple(sizes)
 
-    def _fit(
+    def _fit(self, *arguments: Any, **options: Any) -> Any:
+        """Train; what is refused leaves all attributes as they were."""
+        before = dict(self.__dict__)
+        try:
+            return self._try_to_fit(*arguments, **options)
+        except Exception:
+            net: Any = self.__dict__.get("net_")
+            if net is before.get("net_") or net.optimizer is None or not net.optimizer.steps:
+                self.__dict__.clear()
+                self.__dict__.update(before)
+            raise
+
+    def _try_to_fit(
         self,
         X: Any,
         y: Any,
@@ -201,6 +211,12 @@ class Perceptron(BaseEstimator):
         if self.early_stopping:
             train, rest = self._split(y, targets.classes, split_seed)
             samples, held_out = samples.take(train), samples.take(rest)
+            for name, part in {"train on": samples, "hold out": held_out}.items():
+                if part.weights is not None and not part.weights.any():
+                    raise ValueError(
+                        f"sample_weight is zero in all the {len(part.y)} samples to {name}; give a "
+                        "larger validation_fraction, or leave those without weight out"
+                    )
         layout = (hidden, self.activation, targets.loss, targets.outputs, y.ndim)
         if not going_on:
             self._start((X.shape[1], *hidden, targets.outputs), targets, X.dtype, seed)
@@ -225,7 +241,7 @@ class Perceptron(BaseEstimator):
             warnings.warn(
                 f"max_iter={self.max_iter} epochs are done and the training has not converged",
                 ConvergenceWarning,
-                stacklevel=3,
+                stacklevel=4,
             )
         return self
 

@@ -182,8 +182,7 @@ def first_layer_weights(
     """
     weights = net.weights[0]
     height, width = _image_shape(shape, len(weights))
-    if arrays.check_integer("n", n) < 1:
-        raise ValueError(f"n must be at least 1, but is {n}")
+    n = arrays.check_count("n", n, 1)
     largest = np.argsort(-np.linalg.norm(weights, axis=0), kind="stable")[:n]
     ax = _axes(ax)
     # As near to a square as whole images allow.

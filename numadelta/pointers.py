@@ -7,6 +7,7 @@ addresses again; here they are found once, and the call takes a microsecond.
 
 from __future__ import annotations
 
+from inspect import Parameter, signature
 from typing import Any
 
 from numba import config, types
@@ -59,6 +60,10 @@ def compiled_overload(function: Any, arguments: tuple[Any, ...]) -> Any:
 
     None as well if some of its arguments have defaults or are ``*args``.
     """
+    # Of a lone argument for *args, Numba would make the tuple itself.
+    kinds = {parameter.kind for parameter in signature(function.py_func).parameters.values()}
+    if Parameter.VAR_POSITIONAL in kinds:
+        return None
     overload = function.overloads.get(arguments)
     if overload is None:
         try:

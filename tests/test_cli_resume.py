@@ -206,7 +206,7 @@ def test_other_data_is_refused(data, tmp_path, capsys):
     rng = np.random.default_rng(1)
     np.savez(data, X=rng.normal(size=(100, 4)), y=rng.integers(0, 2, 100))
     assert run("--resume", folder, "--epochs", 2) == 1
-    assert "but the checkpoint is of a training with" in capsys.readouterr().err
+    assert "not the same as in the training of the checkpoint" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -84,6 +84,8 @@ def endless(x, grad, d):
     return np.nan if d[0] > 0 else abs(x[0]) + 0 * total
 
 
+FACTOR = 1.0
+
 Named = namedtuple("Named", "low high")
 
 FOR_EVER = {"jac": "inplace", "safeguard": False, "gtol": 0, "maxiter": np.inf}
@@ -279,6 +281,66 @@ def test_disp_prints_the_outcome(capsys):
 def test_maxtime_ends_what_has_no_end():
     found = nd.minimize(endless, 1.0, np.zeros(3), maxtime=0.02, **FOR_EVER)
     assert (found.status, found.success, found.message) == (1, False, MAXTIME)
+
+
+@njit
+def slow_sum(x, work):
+    total = 0.0
+    for _ in range(int(work[0])):
+        for i in range(x.size):
+            total += x[i] * x[i]
+    return total
+
+
+@pytest.mark.parametrize("scheme", ["2-point", "3-point"])
+def test_maxtime_ends_a_run_between_two_differences(scheme):
+    x, light, heavy = np.ones(500), np.array([1.0]), np.array([2000.0])  # 1 ms
+    whole = nd.minimize(slow_sum, x, light, scheme, maxiter=2)
+    assert whole.nfev == 3 + 3 * 500 * (1 + (scheme == "3-point"))
+    found = nd.minimize(slow_sum, x, heavy, scheme, maxtime=0.01)
+    assert found.message == MAXTIME
+    assert found.nfev < 500 and found.nit == 0
+    np.testing.assert_array_equal(found.x, x)
+
+
+@pytest.mark.parametrize("scheme", ["2-point", "3-point", "cs"])
+def test_differences_that_the_clock_interrupts_are_the_same(scheme, monkeypatch):
+    expected = nd.minimize(value, START, DATA, scheme)
+    clock = np.zeros(1, np.int64)
+
+    @njit
+    def fun(x, d, clock):
+        clock[0] += 1  # goes on in each evaluation
+        return value(x, d)
+
+    monkeypatch.setattr(compiled, "ticks", lambda: clock)
+    found = nd.minimize(fun, START, (DATA, clock), scheme)
+    assert bits(found) == bits(expected)
+    assert clock[0] == found.nfev
+
+
+def test_a_function_that_is_compiled_anew_is_called_as_it_is_now():
+    fun = njit(lambda x: FACTOR * x[0] * x[0])
+    globals()["FACTOR"] = 1.0
+    assert nd.minimize(fun, [1.0], maxiter=0).fun == 1
+    globals()["FACTOR"] = 5.0
+    fun.recompile()
+    assert nd.minimize(fun, [1.0], maxiter=0).fun == 5
+
+
+@pytest.mark.parametrize("data", [5.0, np.array([5.0, 6.0])])
+def test_a_function_of_star_args_gets_a_tuple(data):
+    fun = njit(lambda x, *args: np.sum((x - args[0]) ** 2))
+    found = nd.minimize(fun, [3.0, 4.0], data)
+    np.testing.assert_allclose(found.x, data + np.zeros(2), atol=1e-4)
+    assert found.fun == fun(found.x, data)
+    with pytest.raises(TypeError, match=r"without explicit signatures, defaults or \*args"):
+        nd.minimize_batch(fun, np.ones((2, 2)), (data,), in_axes=None)
+
+
+def test_float16_data_are_refused_by_name():
+    with pytest.raises(TypeError, match=r"args\[0\] is a ndarray of a kind that compiled"):
+        nd.minimize(value, START, np.ones(3, np.float16))
 
 
 def test_an_objective_that_has_become_slow_is_still_interrupted():

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import io
+import os
 import warnings
 import zipfile
 
@@ -142,7 +144,9 @@ BAD_LAYERS = {
     "NaN": ([(W * np.nan, B)], ValueError, r"theta must be finite, but theta\[0\] is nan"),
     "infinity": ([(W, B + np.inf)], ValueError, r"theta must be finite, but theta\[6\] is inf"),
     "complex": ([(W + 0j, B)], TypeError, "complex128"),
-    "strings": ([(W.astype(str), B)], TypeError, "dtype <U"),
+    "strings": ([(W.astype(str), B)], TypeError, r"layers\[0\] has dtypes <U.* and float64"),
+    "a ragged list": ([([[1, 2], [3]], B)], ValueError, r"layers\[0\] holds no regular arrays"),
+    "masked": ([(np.ma.masked_array(W), B)], TypeError, r"layers\[0\] is a masked array"),
     "objects": ([(W.astype(object), B)], TypeError, "object"),
     "no inputs": ([(W[:0], B)], ValueError, "at least two positive numbers"),
     "one class": ([(W[:, :1], B[:1])], ValueError, "at least two outputs"),
@@ -166,6 +170,21 @@ def test_a_network_comes_back_from_its_file(tmp_path, sizes, dtype):
     again = from_npz(tmp_path / "net.npz", **OPTIONS)
     assert_same(net, again)
     assert again.dtype == dtype
+
+
+def test_a_file_that_cannot_be_written_leaves_the_earlier_one(tmp_path, monkeypatch):
+    path = tmp_path / "net.npz"
+    to_npz(make_net(), path)
+    before = path.read_bytes()
+
+    def full(*arguments):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match=r"No space left on device: .*net\.npz"):
+        to_npz(make_net([2, 3]), path)
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_more_than_ten_layers_keep_their_order(tmp_path):

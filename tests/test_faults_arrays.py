@@ -318,3 +318,19 @@ def test_memory_mapped_parameters_are_updated_in_their_file(door, tmp_path):
     door(**arguments)
     arguments["params"].flush()
     np.testing.assert_array_equal(np.load(tmp_path / "array.npy"), expected["params"])
+
+
+@every_door
+def test_a_list_of_masked_numbers_is_refused_as_a_masked_array_is(door):
+    grads = [np.ma.masked_array([1.0, 2.0], [True, False]), np.ones(2)]
+    with pytest.raises(TypeError, match=r"grads\[0\] is a masked array"):
+        door(np.ones((2, 2)), grads, np.zeros((2, 2)), np.zeros((2, 2)))
+
+
+@pytest.mark.parametrize("name", ["square_avg", "acc_delta"])
+def test_the_functional_form_makes_no_state_of_its_own(name):
+    state = {"square_avg": np.zeros(2), "acc_delta": np.zeros(2), name: None}
+    x = np.ones(2)
+    with pytest.raises(TypeError, match=f"{name} is None, but is updated in place"):
+        nd.adadelta_step(x, np.ones(2), **state)
+    assert (x == 1).all()

@@ -23,7 +23,7 @@ ROOMS = {
 }
 
 FLOORS = [
-    {"kernels", "arrays", "threads", "ticker", "pointers", "datasets", "bounds"}
+    {"kernels", "arrays", "fingerprint", "threads", "ticker", "pointers", "datasets", "bounds"}
     | {"checkpoint", "history", "progress", "interrupts"},
     {"cpu", "cuda", "differences", "iteration", "layers", "losses", "custom", "products", "data"}
     | {"callbacks", "checkpoints", "clipping"},
@@ -178,3 +178,15 @@ def test_the_step_counts_in_64_bits():
         if name == "i" or name.startswith("i.")
     }
     assert types and types <= {"int64", "uint64"}
+
+
+def test_the_estimators_are_an_attribute_that_is_imported_when_it_is_asked_for(python):
+    pytest.importorskip("sklearn")
+    script = """
+    import sys
+    import numadelta as nd
+
+    before = "sklearn" in sys.modules
+    print(before, nd.sklearn.MLPClassifier.__name__, "sklearn" in sys.modules)
+    """
+    assert python(script) == "False MLPClassifier True"

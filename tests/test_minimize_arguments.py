@@ -103,6 +103,12 @@ def test_x0_is_never_modified(minimise):
         ({"finite_diff_rel_step": 0}, ValueError, "finite_diff_rel_step must be .* positive"),
         ({"finite_diff_rel_step": 1e-17}, ValueError, "finite_diff_rel_step must be .* at least"),
         ({"finite_diff_rel_step": [1e-8] * 3}, ValueError, r"finite_diff_rel_step has shape \(3,"),
+        ({"safeguard": "no"}, TypeError, "safeguard must be True or False, but is 'no'"),
+        ({"safeguard": None}, TypeError, "safeguard must be True or False, but is None"),
+        ({"averaging": 1}, TypeError, "averaging must be True or False, but is 1"),
+        ({"return_all": "no"}, TypeError, "return_all must be True or False, but is 'no'"),
+        ({"check_gradient": "no"}, TypeError, "check_gradient must be True or False"),
+        ({"disp": "no"}, TypeError, "disp must be an integer, but is 'no'"),
         ({"constraints": {"type": "eq", "fun": bowl}}, ValueError, "cannot handle constraints"),
         ({"constraints": [LinearConstraint([1, 1])]}, ValueError, "cannot handle constraints"),
     ],
@@ -133,6 +139,7 @@ def test_no_constraints_are_no_constraints(minimise, nothing):
             RuntimeWarning,
             "finite_diff_rel_step is not used",
         ),
+        ({"jac": slope, "workers": 2}, RuntimeWarning, "workers is not used: it is for finite"),
     ],
 )
 def test_what_is_not_used_is_warned_about_at_the_line_of_the_call(options, category, message):
@@ -160,6 +167,45 @@ def test_finite_difference_steps_can_be_chosen(minimise):
 
     found = minimise(cube, [2.0], finite_diff_rel_step=0.01, maxiter=0)
     np.testing.assert_allclose(found.jac, (2.02**3 - 2.0**3) / 0.02, rtol=1e-12)
+
+
+@pytest.mark.parametrize("disp", [0, np.int64(0), np.False_])
+def test_disp_may_be_an_integer_as_in_scipy(disp, capsys):
+    nd.minimize(bowl, [1.0], disp=disp)
+    assert capsys.readouterr().out == ""
+
+
+# What an exception leaves
+
+
+@pytest.mark.parametrize("error", [LookupError, KeyboardInterrupt])
+def test_an_exception_has_what_was_found_before(minimise, error):
+    seen = []
+
+    def fun(x):
+        if len(seen) == 2:
+            raise error
+        seen.append(bowl(x))
+        return seen[-1]
+
+    with pytest.raises(error) as caught:
+        minimise(fun, [3.0], jac=slope)
+    found = caught.value.result
+    assert (found.status, found.success) == (99, False)
+    assert found.message == "An exception has ended the run."
+    assert found.fun == min(seen) == bowl(found.x)
+    assert found.nfev == 2
+
+
+def test_an_exception_that_takes_no_attributes_passes_unchanged():
+    class Plain(Exception):
+        result = property()
+
+    def fun(x):
+        raise Plain
+
+    with pytest.raises(Plain):
+        nd.minimize(fun, [3.0])
 
 
 # fun and jac

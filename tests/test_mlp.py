@@ -234,6 +234,50 @@ def test_predictions_leave_the_network_alone():
 # Scores
 
 
+def test_the_score_counts_what_predict_says_also_where_probabilities_are_equal():
+    net = nd.MLP((1, 2))
+    net.theta = [0, 0, 0, 1e-9]
+    assert net.predict([[0.0]]) == 1
+    assert net.evaluate([[0.0]], [1])[1] == 1
+    assert net.evaluate([[0.0]], [0])[1] == 0
+
+
+def test_weights_too_large_for_a_penalty_are_none_without_weight_decay():
+    net = nd.MLP((1, 2), dtype=np.float64)
+    net.theta = [1e160, 0, 0, 0]
+    X, y = np.zeros((2, 1)), [0, 1]
+    assert net.evaluate(X, y)[0] == net.loss_and_grad(net.theta, X, y)[0] == np.log(2)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "error"),
+    [
+        ("dropout", 1.0, ValueError),
+        ("input_dropout", -0.1, ValueError),
+        ("weight_decay", -1.0, ValueError),
+        ("loss", "absolute", ValueError),
+        ("activation", None, TypeError),
+    ],
+)
+def test_settings_that_were_changed_are_checked_again(name, value, error):
+    net, X, y = net_and_data("cross_entropy")
+    setattr(net, name, value)
+    for call in (net.predict, lambda X: net.fit(X, y, batch_size=4, verbose=0)):
+        with pytest.raises(error, match=f"{name} must"):
+            call(X)
+    assert net.optimizer is None
+
+
+def test_a_masked_theta_is_refused():
+    net = nd.MLP((1, 2))
+    for call in (
+        lambda theta: setattr(net, "theta", theta),
+        lambda theta: net.loss_and_grad(theta, [[0.0]], [0]),
+    ):
+        with pytest.raises(TypeError, match=r"theta is a masked array"):
+            call(np.ma.masked_array(np.ones(4), True))
+
+
 def test_the_score_of_classes_is_the_accuracy():
     net, X, y = net_and_data("cross_entropy", rows=50)
     assert net.evaluate(X, y)[1] == np.mean(net.predict(X) == y)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import threading
 from contextlib import nullcontext
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -258,6 +259,36 @@ class Clock:
             return fun(*args)
 
         return slow_fun
+
+
+@pytest.mark.parametrize("eps", [1e-6, 1e-40])
+@pytest.mark.parametrize(
+    ("dtype", "start", "goal"),
+    [(np.float32, 1e6, 2e6), (np.float32, -3e15, 0), (np.float64, 1.7e18, 2e18)],
+)
+def test_the_first_step_is_not_lost_in_rounding(dtype, start, goal, eps):
+    x0, eps = np.array([start, start], dtype), max(eps, float(np.finfo(dtype).tiny))
+
+    def fun(x):
+        distance = x.astype(np.float64) - goal
+        return float(distance @ distance), 2 * distance
+
+    found = nd.minimize(fun, x0, jac=True, gtol=0, eps=eps)
+    assert found.success and found.nit > 0
+    np.testing.assert_allclose(found.x, goal, rtol=1e-3, atol=1e-3 * abs(start))
+
+
+def test_no_point_is_tried_twice_in_a_row_at_a_bound():
+    points = []
+
+    def fun(x):
+        points.append(x.copy())
+        return float(-x.sum()) if x[0] < 0.9 else 5.0
+
+    bounds = [(0, 1), (0, 1)]
+    nd.minimize(fun, [0.5, 0.5], jac=lambda x: -np.ones(2), bounds=bounds, eps=100.0, maxiter=20)
+    assert len(points) > 20
+    assert not any((a == b).all() for a, b in pairwise(points))
 
 
 @pytest.mark.parametrize("safeguard", [True, False])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import pickle
 import warnings
+from types import SimpleNamespace
 
 import joblib
 import numpy as np
@@ -924,3 +925,43 @@ def test_without_scikit_learn_the_extra_is_named(python):
     assert python(script).startswith(
         "sklearn the estimators need scikit-learn: pip install numadelta[sk"
     )
+
+
+# What is refused
+
+
+@both
+def test_a_refused_refit_leaves_the_estimator_as_it_was(estimator):
+    y = Z[:, 0] if estimator is MLPRegressor else CLASSES
+    model = estimator(**SMALL).fit(X, y)
+    before, expected = dict(vars(model)), model.predict(X)
+    model.lr = lambda epoch: "fast"
+    with pytest.raises(TypeError, match=r"lr\(0\) must be a real number"):
+        model.fit(X[:, :2], y)
+    model.lr = before["lr"]
+    with pytest.raises(ValueError, match="sample_weight"):
+        model.fit(X[:, :2], y, -np.ones(ROWS))
+    assert vars(model) == before
+    np.testing.assert_array_equal(model.predict(X), expected)
+
+
+@both
+def test_a_fit_that_is_refused_is_none(estimator):
+    model = estimator(**SMALL | {"lr": lambda epoch: -1.0})
+    with pytest.raises(ValueError, match=r"lr\(0\) must not be negative"):
+        model.fit(X, INDICATORS)
+    with pytest.raises(NotFittedError):
+        model.predict(X)
+
+
+@both
+def test_weights_that_early_stopping_leaves_none_of_are_refused_before_training(estimator):
+    weights = np.zeros(ROWS)
+    weights[3] = 1
+    seen = []
+    watcher = SimpleNamespace(on_train_begin=seen.append)
+    model = estimator(**SMALL, early_stopping=True, callbacks=[watcher])
+    message = "sample_weight is zero in all the (6|54) samples to (hold out|train on)"
+    with pytest.raises(ValueError, match=message):
+        model.fit(X, Z[:, 0] if estimator is MLPRegressor else CLASSES, weights)
+    assert not seen

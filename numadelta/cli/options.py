@@ -53,9 +53,9 @@ def real(name: str) -> Callable[[str], float]:
         except ValueError:
             raise argparse.ArgumentTypeError(f"{text} is no number") from None
         try:
+            if name.endswith("dropout"):
+                return arrays.check_rate(name, number)
             number = arrays.check_hyperparameter(name, number, np.float32)
-            if name.endswith("dropout") and number >= 1:
-                raise ValueError(f"{name} must be in [0, 1), but is {number}")
         except ValueError as error:
             raise argparse.ArgumentTypeError(str(error)) from error
         return number
