@@ -226,7 +226,7 @@ class Hooks:
     def __init__(self, callbacks: Iterable[Any], model: Any) -> None:
         if not isinstance(callbacks, Iterable):
             raise TypeError(f"callbacks must be a list of objects, but is {callbacks!r}")
-        self.callbacks = list(callbacks)
+        self.callbacks, self._model = list(callbacks), model
         for callback in self.callbacks:
             if not any(hasattr(callback, hook) for hook in HOOKS):
                 raise TypeError(
@@ -245,14 +245,14 @@ class Hooks:
                 callback.set_model(model)
 
     def call(self, hook: str, *arguments: Any) -> bool:
-        """Call a hook of all callbacks; tell whether one of them raised StopIteration."""
+        """Call a hook of all callbacks; tell whether one of them wants the training to end."""
         stop = False
         for method in self.methods[hook]:
             try:
                 method(*arguments)
             except StopIteration:
                 stop = True
-        return stop
+        return stop or self._model.stop_training is True
 
     def names(self) -> list[str]:
         """Return the types of the callbacks that keep a state."""

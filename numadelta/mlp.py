@@ -95,6 +95,8 @@ class MLP:
     optimizer : Adadelta or None
         The optimiser over `theta`; its state lives on from one `fit` to the next (but for a
         change of `shared_delta`).
+    stop_training : bool
+        Set to True by a callback, as in Keras, it ends the training.
     notes : dict
         Yours: what else shall be in the file that `save` writes, as JSON.
 
@@ -122,6 +124,8 @@ class MLP:
     >>> net.predict(X)
     array([0, 1, 1, 0])
     """
+
+    stop_training = False
 
     def __init__(
         self,
@@ -328,8 +332,10 @@ class MLP:
         callbacks : iterable of objects, optional
             With any of Keras' methods ``on_train_begin(logs)``, ``on_epoch_begin(epoch, logs)``,
             ``on_train_batch_end(batch, logs)``, ``on_epoch_end(epoch, logs)`` and
-            ``on_train_end(logs)``.  A callback that raises ``StopIteration`` ends the training;
-            ``set_model(net)`` is called first, if there is one.  Those of `numadelta.callbacks`,
+            ``on_train_end(logs)``.  A callback that raises ``StopIteration`` or sets
+            ``net.stop_training`` to True ends the training; what it assigns to ``net.optimizer.lr``
+            lasts until the next epoch of a schedule.  ``set_model(net)`` is called first, if there
+            is one.  Those of `numadelta.callbacks`,
             `EarlyStopping` and `WeightAveraging`, keep their state in checkpoints through
             ``state_dict()`` and ``load_state_dict(state)``; so may yours (a dict of arrays and JSON
             values).  What is added to the logs must be JSON values, too, if there are checkpoints.
@@ -406,7 +412,7 @@ class MLP:
         saver, saved = None, None
         if checkpoint is not None or resume is not False:
             options = {
-                "lr": "a schedule" if callable(lr) else schedule(0),
+                "lr": "a schedule" if callable(lr) else schedule,
                 "rho": rho,
                 "eps": eps,
                 "shared_delta": shared_delta,
@@ -428,6 +434,7 @@ class MLP:
                 "notes": self._checked_notes(),
             }
             saver, saved = checkpoints.begin(checkpoint, resume, context)
+        self.stop_training = False
         before = optimizer = self._optimizer
         if optimizer is None or bool(optimizer.shared_delta) != shared_delta:
             optimizer = self._optimizer = self._new_optimizer(shared_delta)
@@ -460,11 +467,10 @@ class MLP:
             self._theta, shared_delta=part_sizes(self.layer_sizes) if shared_delta else False
         )
 
-    def _schedule(self, lr: float | Callable[[int], float]) -> Callable[[int], float]:
+    def _schedule(self, lr: float | Callable[[int], float]) -> float | Callable[[int], float]:
         if callable(lr):
             return lambda epoch: arrays.check_hyperparameter(f"lr({epoch})", lr(epoch), self.dtype)
-        number = arrays.check_hyperparameter("lr", lr, self.dtype)
-        return lambda epoch: number
+        return arrays.check_hyperparameter("lr", lr, self.dtype)
 
     def _held_out(
         self, validation_data: tuple[ArrayLike, ArrayLike] | None

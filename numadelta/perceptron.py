@@ -21,6 +21,7 @@ from numadelta import arrays, data
 from numadelta.callbacks import EarlyStopping
 from numadelta.clipping import Clip
 from numadelta.history import History
+from numadelta.interrupts import Terminated
 from numadelta.mlp import MLP, Pair
 
 AUTO_BATCH = 200
@@ -107,7 +108,8 @@ class Perceptron(BaseEstimator):
         Returns
         -------
         self
-            The estimator; also after Ctrl-C, which ends the training with a RuntimeWarning.
+            The estimator; also after Ctrl-C, which ends the training with a RuntimeWarning.  After
+            SIGTERM, which does the same, KeyboardInterrupt is raised, so that the program ends.
         """
         self._check_options()
         return self._fit(X, y, sample_weight, self.warm_start and hasattr(self, "net_"))
@@ -236,6 +238,8 @@ class Perceptron(BaseEstimator):
         keep = EarlyStopping(monitor, patience=self.max_iter + 1) if held_out else None
         history = self._train(samples, held_out, targets, partial, stop, keep)
         self._note(history, len(samples.y), keep)
+        if history.interrupted == "SIGTERM":
+            raise Terminated  # or a search would score this fit and begin the next
         exhausted = self.n_iter_ == self.max_iter and stop.wait < stop.patience
         if exhausted and not partial and history.interrupted is None:
             warnings.warn(

@@ -33,8 +33,8 @@ QUANTILES = (0.05, 0.5, 0.95)
 class Mark(NamedTuple):
     """The beginning of an epoch, where its order and its dropout are drawn, again if need be.
 
-    `callbacks` are the callbacks' states at the end of its batches: what they do in the hooks that
-    follow is done again if these are interrupted.
+    `callbacks` and `lr` are the callbacks' states and the rate at the end of its batches: what the
+    hooks that follow do is done again if they are interrupted.
     """
 
     epoch: int
@@ -42,6 +42,7 @@ class Mark(NamedTuple):
     rng: Any
     stopped: bool = False
     callbacks: list[dict[str, Any]] | None = None
+    lr: float | None = None
 
 
 class Figures:
@@ -94,7 +95,7 @@ class Training:
         hooks: Hooks,
         *,
         shuffle: bool,
-        lr: Callable[[int], float],
+        lr: float | Callable[[int], float],
         clip: Clip,
         validate: Callable[[], tuple[float, float]] | None,
         checkpoints: Checkpoints | None,
@@ -133,6 +134,8 @@ class Training:
         """Train until so many epochs are done, a callback stops it or a signal interrupts it."""
         shown, begun = progress.Silent(), False
         try:
+            if not callable(self.lr):
+                self.optimizer.lr = self.lr  # once, for callbacks may change it
             stopped = self.hooks.call("on_train_begin", {})
             self._begin_epoch(0, stopped)
             if saved is not None:
@@ -166,7 +169,8 @@ class Training:
     def _run_epoch(self, shown: progress.Silent) -> None:
         """Do what is left of this epoch."""
         epoch, count, size = self.epoch, self.batches.count, self.batches.size
-        self.optimizer.lr = self.lr(epoch)
+        if callable(self.lr) and self.batch == 0:  # in a resumed epoch it is what it was
+            self.optimizer.lr = self.lr(epoch)
         order, keys = self.batches.draw(self.rng, self.shuffle)
         if self.batch == 0 and self.hooks.call("on_epoch_begin", epoch, {}):
             self._mark = self._mark._replace(stopped=True)
@@ -213,7 +217,8 @@ class Training:
 
     def _end_epoch(self, epoch: int, stopped: bool, shown: progress.Silent) -> None:
         if self.checkpoints is not None:
-            self._mark = self._mark._replace(callbacks=self.hooks.state())
+            lr = float(self.optimizer.lr)  # type: ignore[arg-type]
+            self._mark = self._mark._replace(callbacks=self.hooks.state(), lr=lr)
         loss, hits, norm = self.totals
         logs: dict[str, Any] = {"loss": loss / self.batches.rows}
         if self.batches.network.counts_hits:
@@ -301,7 +306,7 @@ class Training:
             "rng": self._mark.rng,
             "history": history,
             "stopped": self._mark.stopped,
-            "lr": float(self.optimizer.lr),  # type: ignore[arg-type]
+            "lr": float(self.optimizer.lr if self._mark.lr is None else self._mark.lr),  # type: ignore[arg-type]
             "callbacks": callbacks,
             "names of callbacks": self.hooks.names(),
         }

@@ -140,6 +140,40 @@ def test_stop_iteration_ends_the_training_and_keeps_whole_epochs(act_on, epochs,
 
 
 @pytest.mark.parametrize(
+    ("act_on", "epochs", "steps"),
+    [
+        (("train begin",), 0, 0),
+        (("epoch begin", 1), 1, 3),
+        (("batch end", 1), 0, 2),
+        (("epoch end", 0), 1, 3),
+    ],
+)
+def test_stop_training_of_keras_callbacks_does_the_same(act_on, epochs, steps):
+    net, X, y = net_and_data()
+    recorder = Recorder(act_on, lambda: setattr(net, "stop_training", True))
+    history = fit(net, X, y, callbacks=[recorder])
+    assert (len(history.epoch), net.optimizer.steps) == (epochs, steps)
+    assert net.stop_training is True
+    assert recorder.calls[-1][0] == "train end"
+    assert len(fit(net, X, y, callbacks=[Recorder()]).epoch) == 2
+
+
+def test_a_rate_that_a_callback_sets_lasts():
+    net, X, y = net_and_data()
+
+    def halve(epoch, logs):
+        net.optimizer.lr *= 0.5
+
+    halver = types.SimpleNamespace(on_epoch_end=halve)
+    assert fit(net, X, y, 3, callbacks=[halver], lr=2.0)["lr"] == [2, 1, 0.5]
+    begin = types.SimpleNamespace(on_train_begin=lambda logs: setattr(net.optimizer, "lr", 0.25))
+    assert fit(net, X, y, callbacks=[begin])["lr"] == [0.25, 0.25]
+    assert fit(net, X, y)["lr"] == [1, 1]
+    # A schedule says it anew for each epoch.
+    assert fit(net, X, y, callbacks=[halver], lr=lambda epoch: 1 + epoch)["lr"] == [1, 2]
+
+
+@pytest.mark.parametrize(
     "act_on", [("train begin",), ("epoch begin", 1), ("batch end", 1), ("epoch end", 0)]
 )
 def test_stop_iteration_does_not_hide_a_hook_from_the_other_callbacks(act_on):

@@ -898,6 +898,31 @@ def test_an_interrupted_training_says_so_and_is_saved(tmp_path):
     assert end(*resumed) == end(*begin(last=[Watcher()]))
 
 
+class Rates:
+    """A callback that sets the rate in one hook."""
+
+    def __init__(self, hook):
+        setattr(self, hook, self.set_rate)
+
+    def set_model(self, model):
+        self.model = model
+
+    def set_rate(self, number, logs):
+        optimizer = self.model.optimizer
+        optimizer.lr = 1 / (1 + number) + optimizer.steps / 100
+
+
+@pytest.mark.parametrize("lr", [1.0, halving(0.5)], ids=["number", "schedule"])
+@pytest.mark.parametrize("hook", ["on_epoch_begin", "on_train_batch_end", "on_epoch_end"])
+def test_a_rate_that_a_callback_set_goes_on_in_the_middle_of_an_epoch(tmp_path, hook, lr):
+    whole = begin(last=[Rates(hook)], lr=lr)
+    for number in range(Interrupter.HOOKS):
+        folder = tmp_path / str(number)
+        interrupted(checkpoint=folder, last=[Rates(hook), Interrupter(number)], lr=lr)
+        resumed = begin(checkpoint=folder, resume=True, last=[Rates(hook)], lr=lr)
+        assert end(*resumed) == end(*whole), number
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signal")
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGINT"])
 def test_a_signal_saves_the_training(tmp_path, name):

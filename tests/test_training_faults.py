@@ -328,6 +328,24 @@ def test_sigterm_ends_the_training_as_ctrl_c_does(sigterm):
     assert fit(net, X, y).interrupted is None
 
 
+def test_sigterm_ends_a_search_over_estimators(sigterm):
+    pytest.importorskip("sklearn")
+    from sklearn.model_selection import cross_val_score
+
+    from numadelta.sklearn import MLPClassifier
+
+    _, X, y = net_and_data()
+    fits = []
+    begin = types.SimpleNamespace(on_train_begin=fits.append)
+    model = MLPClassifier((3,), max_iter=2, batch_size=2, callbacks=[begin, Terminate(0)])
+    with pytest.warns(RuntimeWarning, match="by SIGTERM"), pytest.raises(KeyboardInterrupt):
+        cross_val_score(model, X, y, cv=2)
+    assert len(fits) == 1
+    with pytest.warns(RuntimeWarning, match="by SIGTERM"), pytest.raises(KeyboardInterrupt):
+        model.fit(X, y)
+    assert model.predict(X).shape == y.shape
+
+
 def test_the_figures_of_whole_epochs_are_kept(sigterm):
     net, X, y = net_and_data()
     left = iter(range(4))
