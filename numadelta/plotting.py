@@ -15,6 +15,9 @@ from numadelta.history import History
 if TYPE_CHECKING:
     from numadelta.mlp import MLP
 
+# A larger confusion matrix would take a minute to draw, with numbers that nobody could read.
+MOST_NUMBERS = 40
+
 
 def _axes(ax: Any | None) -> Any:
     if ax is not None:
@@ -228,8 +231,8 @@ def confusion_matrix(
 ) -> Any:
     """Draw how often each class was taken for which.
 
-    Rows are the true classes, columns the predicted ones.  The numbers are counts; the colour is
-    the share in the row.
+    Rows are the true classes, columns the predicted ones.  The numbers are counts, up to 40
+    classes; the colour is the share in the row.
 
     Parameters
     ----------
@@ -282,11 +285,14 @@ def confusion_matrix(
     np.add.at(counts, tuple(places), 1)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     image = ax.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    _write_in_cells(ax, image, counts, fontsize=min(10, 90 / len(known)))
+    if len(known) <= MOST_NUMBERS:
+        _write_in_cells(ax, image, counts, fontsize=min(10, 90 / len(known)))
     names = [str(label) for label in known]
     slanted = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"}
-    ax.set_xticks(range(len(names)), names, **(slanted if max(map(len, names)) > 3 else {}))
-    ax.set_yticks(range(len(names)), names)
+    ticks = range(0, len(names), -(-len(names) // MOST_NUMBERS))
+    names = [names[k] for k in ticks]
+    ax.set_xticks(ticks, names, **(slanted if max(map(len, names)) > 3 else {}))
+    ax.set_yticks(ticks, names)
     ax.set_xlabel("predicted")
     ax.set_ylabel("true")
     ax.figure.colorbar(image, ax=ax, label="share of the true class")

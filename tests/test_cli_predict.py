@@ -104,6 +104,28 @@ def test_a_target_without_a_name_is_where_it_was_in_the_training(problem, tmp_pa
     assert "has no header, and a column too many: which is 'label'" in capsys.readouterr().err
 
 
+def test_a_table_with_names_has_the_target_where_it_was_in_one_without(tmp_path, capsys):
+    rows = [f"{k % 2},{k % 3},{'ab'[k % 2]}" for k in range(30)]
+    plain, named = tmp_path / "plain.csv", tmp_path / "named.csv"
+    plain.write_text("\n".join(rows))
+    named.write_text("\n".join(["first,second,kind", *rows]))
+    arguments = ["--dataset", str(plain), "--hidden", "--epochs", "3", "--quiet"]
+    assert cli.main(["train", *arguments, "--save", str(tmp_path / "net.npz")]) == 0
+    capsys.readouterr()
+    assert predict(tmp_path / "net.npz", plain) == 0
+    expected = capsys.readouterr()
+    assert predict(tmp_path / "net.npz", named) == 0
+    found = capsys.readouterr()
+    assert found.out == expected.out
+    assert found.err.split(":")[-1] == expected.err.split(":")[-1]
+
+
+def test_large_numbers_are_labels_of_their_own():
+    keys = [10**18, str(10**18 + 1), 2.0, "2", "2.5", 2.5, "x", True, float("nan")]
+    found = [cli.predict._key(label) for label in keys]
+    assert found == [10**18, 10**18 + 1, 2, 2, 2.5, 2.5, "x", 1, "nan"]
+
+
 @pytest.mark.parametrize("name", ["words", "prices"])
 def test_a_checkpoint_predicts_on_raw_data_too(problem, capsys, name):
     folder, *_ = problem

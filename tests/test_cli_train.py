@@ -211,13 +211,20 @@ def test_images_have_one_mean_and_tables_one_for_each_column():
         (",b,label\n1,2,x\n", ["", "b", "label"], 2),
         ("1,,x\n3,4,y\n", None, None),
         ('"a, b",c,Target\n1,2,"x,y"\n', ["a, b", "c", "Target"], 2),
+        ('\n"a, b";"c, d";"e, f"\n1;2;x\n', ["a, b", "c, d", "e, f"], None),
+        ("0,1,2,label\n1,2,3,x\n", ["0", "1", "2", "label"], 3),
+        ("2019,2020,label\n1,2,x\n", ["2019", "2020", "label"], 2),
+        ("0,1,2,kind\n1,2,3,x\n", ["0", "1", "2", "kind"], None),
+        ("0,1,2,3\n1,2,3,1\n", ["0", "1", "2", "3"], None),
+        ("0,1,x\n1,0,y\n", None, None),
+        ("1,2,3,4\n2,3,4,1\n", None, None),
     ],
 )
 def test_header_and_target_are_found(table, text, names, target):
     found = tables.read_csv(tables.Path(table(text)))
     assert found.names == names
     assert found.guess_target() == target
-    assert found.width == 3
+    assert found.width == len(names or text.splitlines()[0].replace(";", ",").split(","))
 
 
 @pytest.mark.parametrize("column", ["kind", "4", None])
@@ -245,6 +252,9 @@ def test_the_target_is_a_name_a_number_or_the_last_column(table, column):
         ("y\n1\n0\n", "has only one column"),
         ("a,y\n1,2\n3,2\n4,2\n5,2\n", "there is only one class, [2]"),
         ("a,y\n1,0\n3,1\n", "has 2 rows, too few to set one in 5 aside"),
+        ("a,y\n1,0\n", "has 1 rows, too few to train on"),
+        ("a;y\n1,5;0\n", "'1,5' is no finite number; features must be numbers, with a point"),
+        ("a,y\n1_0,0\n", "'1_0' is no finite number"),
         ("1e308,0\n-1e308,1\n1,0\n1,1\n" * 5, "column 1 is too large or too small"),
     ],
 )
@@ -257,8 +267,31 @@ def test_a_table_with_a_fault_is_refused_in_one_line(table, capsys, text, messag
 
 def test_a_column_that_is_not_there_is_named_with_those_that_are(table, capsys):
     path = table("a,b,y\n1,2,0\n")
-    assert train("--dataset", path, "--target", "z") == 1
+    assert train("--dataset", path, "--target", "z") == 2
     assert "has no column 'z'; it has a, b, y" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("given", [(), ("--target", "kind")])
+def test_a_target_that_was_not_named_is_told(table, capsys, given):
+    options = ["--hidden", "--epochs", "1", "--batch-size", "2", *given]
+    assert train("--dataset", table(rows_of(*problem())), *options) == 0
+    told = "data.csv: the target is column 'kind'\n" in capsys.readouterr().out
+    assert told == (not given)
+
+
+def test_none_may_be_a_class_and_numbers_have_no_underscores(table):
+    source = load(table("a,y\n1,none\n2,mild\n3,null\n4,none\n5,mild\n6,null\n"))
+    assert source.classes == ["mild", "none", "null"]
+    source = load(table("a,y\n1,1_0\n2,1_1\n3,1_0\n4,1_1\n5,1_0\n"))
+    assert source.classes == ["1_0", "1_1"]
+
+
+def test_a_path_that_looks_like_a_picture_of_another_kind_is_no_folder(npz, tmp_path, capsys):
+    pytest.importorskip("matplotlib")
+    X, y = problem()
+    assert train("--dataset", npz(X=X, y=y), *QUICK, "--plot", str(tmp_path / "a.jpg")) == 2
+    assert "pictures are .png, .pdf, .svg, or give a folder" in capsys.readouterr().err
+    assert not (tmp_path / "a.jpg").exists()
 
 
 @pytest.mark.parametrize(

@@ -218,6 +218,15 @@ def test_confusion_matrix_of_strings_in_an_order_of_ones_own(pyplot, dtype):
     assert [label.get_text() for label in ax.get_xticklabels()] == ["dog", "horse", "cat"]
 
 
+def test_a_confusion_matrix_of_many_classes_has_no_numbers_and_some_of_the_labels(pyplot):
+    few, many = np.arange(plotting.MOST_NUMBERS), np.arange(plotting.MOST_NUMBERS * 2 + 1)
+    ax = plotting.confusion_matrix(few, few)
+    assert (len(ax.texts), len(ax.get_xticks())) == (few.size**2, few.size)
+    ax = plotting.confusion_matrix(many, many)
+    assert (len(ax.texts), len(ax.get_xticks())) == (0, 27)
+    assert [label.get_text() for label in ax.get_yticklabels()[:3]] == ["0", "3", "6"]
+
+
 def test_confusion_matrix_draws_where_told(pyplot):
     ax = pyplot.figure().subplots()
     assert plotting.confusion_matrix([True, False], [True, True], ax=ax) is ax

@@ -42,7 +42,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         warnings.showwarning = _show_warning
         try:
             status = arguments.command(arguments)
-            sys.stdout.flush()  # here, where a closed pipe is still caught
+            if sys.stdout is not None:
+                sys.stdout.flush()  # here, where a closed pipe is still caught
             return status
         except UsageError as error:
             return _fail(error, 2)

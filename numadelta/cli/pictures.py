@@ -10,13 +10,15 @@ import numpy as np
 
 import numadelta
 from numadelta.cli import files
-from numadelta.cli.options import PICTURES
+from numadelta.cli.options import PICTURES, UsageError
 from numadelta.cli.sources import Source
 
 
 def prepare(path: Path) -> None:
     """Find out before the training what would make the pictures fail after it."""
     require_matplotlib()
+    if not path.is_dir() and path.suffix.lower() in (".jpg", ".jpeg", ".gif", ".bmp", ".tif"):
+        raise UsageError(f"--plot {path}: pictures are {', '.join(PICTURES)}, or give a folder")
     if _is_one_file(path):
         files.require_parent(path)
     elif not path.is_dir():
@@ -53,7 +55,7 @@ def draw(
     size = 0.0
     if source.classes is not None:
         labels = np.array(source.classes)
-        size = 0.4 * len(labels)
+        size = 0.4 * min(len(labels), plotting.MOST_NUMBERS)
         true, predicted = labels[source.y_test], labels[net.predict(x_test)]
         pictures["confusion-matrix"] = lambda ax: plotting.confusion_matrix(
             true, predicted, labels, ax

@@ -8,6 +8,7 @@ import io
 import math
 import sys
 import warnings
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +86,7 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         text = "".join(f"{label}\n" for label in labels)
     if arguments.output is None:
-        sys.stdout.write(text)
+        print(text, end="")
     else:
         files.write_text(arguments.output, text)
     if score is not None:
@@ -146,7 +147,8 @@ def _load_csv(path: Path, net: numadelta.MLP) -> tuple[NDArray[Any], Any]:
 def _extra_column(table: tables.Table, noted: str | int | None) -> int | None:
     """Return the place of the target in a table with one column too many for the network."""
     if table.names is not None:
-        return table.guess_target()
+        guess = table.guess_target()
+        return noted - 1 if guess is None and isinstance(noted, int) else guess
     if isinstance(noted, str):
         raise ValueError(
             f"{table.path} has no header, and a column too many: which is {noted!r}, the target?"
@@ -192,6 +194,9 @@ def _score(net: numadelta.MLP, X: Any, y: NDArray[Any], labels: Any) -> float | 
 
 def _key(label: Any) -> Any:
     """Return what equal labels share, whether they come from JSON, CSV or an array."""
+    with suppress(ValueError, OverflowError):
+        if int(label) == label or isinstance(label, str):
+            return int(label)  # exact, however large
     try:
         number = float(label)
     except ValueError:

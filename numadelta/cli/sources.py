@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 import numadelta
 from numadelta.cli import tables
-from numadelta.cli.options import NAMED
+from numadelta.cli.options import NAMED, UsageError
 
 # Integers with more distinct values are taken for quantities.
 MOST_CLASSES = 100
@@ -103,7 +103,10 @@ def _from_npz(path: Path) -> Source:
 def _from_csv(path: Path, options: dict[str, Any]) -> Source:
     table = tables.read_csv(path)
     if options["target"] is not None:
-        target = table.find(options["target"])
+        try:
+            target = table.find(options["target"])
+        except ValueError as error:
+            raise UsageError(f"--target: {error}") from error
     else:
         guess = table.guess_target()
         target = table.width - 1 if guess is None else guess
@@ -145,6 +148,8 @@ def _finish(source: Source, task: str | None) -> Source:
         if y.ndim != 1:
             raise ValueError(f"{source.name}: y has shape {y.shape}, but a class a row is needed")
         known = np.arange(10) if source.images else np.unique(y)
+        if len(y) < 2:
+            raise ValueError(f"{source.name} has {len(y)} rows, too few to train on")
         if len(known) < 2:
             raise ValueError(f"{source.name}: there is only one class, {known.tolist()}")
         y_train, y_test = np.searchsorted(known, y_train), np.searchsorted(known, y_test)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import math
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,8 @@ from numpy.typing import NDArray
 
 TARGETS = ("target", "label", "class", "y")
 MISSING = ("", "na", "n/a", "nan", "null", "none", "?")
+# As a class, "none" and "null" may have a meaning.
+MISSING_TARGETS = ("", "na", "n/a", "nan", "?")
 DELIMITERS = ",;\t"
 
 
@@ -50,7 +54,7 @@ class Table:
         matrix = np.empty((len(self.rows), len(columns)))
         for place, column in enumerate(columns):
             try:
-                matrix[:, place] = [float(row[column]) for row in self.rows]
+                matrix[:, place] = [_number(row[column]) for row in self.rows]
             except ValueError:
                 self._complain(column)
             if not np.isfinite(matrix[:, place]).all():
@@ -64,6 +68,8 @@ class Table:
                 problem = f"a value is missing ({text!r})"
             elif not math.isfinite(_float(text, math.inf)):
                 problem = f"{text!r} is no finite number; features must be numbers"
+                if math.isfinite(_float(text.replace(",", ".", 1), math.inf)):
+                    problem += ", with a point, not a comma"
             else:
                 continue
             raise ValueError(f"{self._place(column, number)}: {problem}")
@@ -76,30 +82,42 @@ class Table:
         """Return a column as integers, else as floats, else as strings."""
         texts = [row[column].strip() for row in self.rows]
         for row, text in enumerate(texts):
-            if text.lower() in MISSING:
+            if text.lower() in MISSING_TARGETS:
                 raise ValueError(f"{self._place(column, row)}: a value is missing ({text!r})")
         for kind in (int, float):
             try:
-                return np.array([kind(text) for text in texts], np.dtype(kind))
+                return np.array([_number(text, kind) for text in texts], np.dtype(kind))
             except (ValueError, OverflowError):
                 continue
         return np.array(texts)
 
 
+def _number(text: str, kind: type = float) -> Any:
+    if "_" in text:  # which Python would overlook
+        raise ValueError(text)
+    return kind(text)
+
+
 def _float(text: str, default: float) -> float:
     try:
-        return float(text)
+        return float(_number(text))
     except ValueError:
         return default
+
+
+def _delimiter(lines: Iterable[str]) -> str:
+    """Return the delimiter that the first line with anything in it has most of, outside quotes."""
+    first = re.sub('"[^"]*"', "", next((line for line in lines if line.strip()), ""))
+    return max(DELIMITERS, key=first.count)
 
 
 def read_csv(path: Path) -> Table:
     """Read a CSV file, with a header or without."""
     try:
         with open(path, encoding="utf-8-sig", newline="") as file:
-            first = file.readline()
+            delimiter = _delimiter(file)
             file.seek(0)
-            reader = csv.reader(file, delimiter=max(DELIMITERS, key=first.count), strict=True)
+            reader = csv.reader(file, delimiter=delimiter, strict=True)
             numbered = [(reader.line_num, row) for row in reader if any(map(str.strip, row))]
     except (csv.Error, UnicodeDecodeError) as error:
         raise ValueError(f"{path} is no CSV file in UTF-8: {error}") from error
@@ -121,10 +139,18 @@ def read_csv(path: Path) -> Table:
 
 
 def _is_header(rows: list[list[str]]) -> bool:
-    """Tell whether the first row has no numbers, or a word above a number."""
+    """Tell whether the first row has no numbers, a word above a number or a target's name.
+
+    Or if it counts its columns from 0, but for one at most, as a data frame without names does.
+    """
     numeric = [[_float(text, math.nan) for text in row] for row in rows[:2]]
-    if all(map(math.isnan, numeric[0])):
+    texts = [text.strip().lower() for text in rows[0]]
+    if all(map(math.isnan, numeric[0])) or not set(TARGETS).isdisjoint(texts):
         return True
+    counted = [text for text in texts if text.isdecimal()]
+    if len(counted) > 2 and len(counted) >= len(texts) - 1:
+        if counted == [str(k) for k in range(len(counted))]:
+            return True
     words = [
         math.isnan(number) and text.strip().lower() not in MISSING
         for text, number in zip(rows[0], numeric[0], strict=True)
@@ -142,7 +168,9 @@ def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
         except MemoryError:
             raise
         except Exception as error:  # the readers of zip and npy raise anything
-            raise ValueError(f"{path} is damaged or no file of NumPy arrays: {error}") from error
+            # NumPy's advice for pickles is not for files that are not trusted.
+            reason = str(error).split(". If you trust")[0]
+            raise ValueError(f"{path} is damaged or no file of NumPy arrays: {reason}") from error
     return {name: _readable(f"{name} in {path}", array) for name, array in found.items()}
 
 

@@ -156,6 +156,8 @@ def _train(
     net = make_net(chosen, source, scaling, chosen["seed"])
     x_train, y_train = scaling.samples(source.x_train), scaling.targets(source.y_train)
     x_test, y_test = scaling.samples(source.x_test), scaling.targets(source.y_test)
+    if source.target is not None and chosen["target"] is None and not quiet:
+        print(f"{source.name}: the target is column {source.target!r}")
     watch = _Watch()
     stops = [] if patience is None else [numadelta.callbacks.EarlyStopping(patience=patience)]
     if folder is not None:
@@ -209,6 +211,7 @@ def _train(
     return 0, {
         "dataset": source.name,
         "task": source.task,
+        "target": source.target,
         "layers": net.layer_sizes,
         "epochs": epochs,
         "best_epoch": best_epoch,
