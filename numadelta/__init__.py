@@ -13,7 +13,6 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from numadelta import callbacks, checkpoint, datasets, exchange, kernels, plotting
-    from numadelta.arrays import pack
     from numadelta.batch import minimize_batch
     from numadelta.checkpoints import Checkpoints
     from numadelta.grid import sweep
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from numadelta.minimizer import adadelta, minimize
     from numadelta.mlp import MLP
     from numadelta.optimizer import Adadelta, adadelta_step
+    from numadelta.packing import pack
     from numadelta.threads import get_num_threads, set_num_threads
 
 __all__ = [
@@ -54,7 +54,7 @@ _HOME = {
     "get_num_threads": "threads",
     "minimize": "minimizer",
     "minimize_batch": "batch",
-    "pack": "arrays",
+    "pack": "packing",
     "set_num_threads": "threads",
     "sweep": "grid",
 }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
@@ -16,11 +15,11 @@ from numba.np.numpy_support import from_dtype
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import Bounds, OptimizeResult
 
-from numadelta import compiled, descent, iteration, minimizer, progress, threads
+from numadelta import answers, compiled, descent, iteration, problem, progress, state, threads
 from numadelta.arrays import check_integer, refuse_masked
 from numadelta.bounds import as_arrays
+from numadelta.compiling import loop, rule
 from numadelta.differences import Differences
-from numadelta.kernels import loop
 from numadelta.objective import Objective
 from numadelta.pointers import JIT
 from numadelta.ticker import ticks
@@ -104,37 +103,35 @@ def minimize_batch(
     if callback is not None and not callable(callback):
         raise TypeError(f"callback must be callable, but is a {type(callback).__name__}")
     x, args, count = _spread(x0, args if isinstance(args, tuple) else (args,), in_axes)
-    given = minimizer.merged(options, options_as_keywords)
-    if tol is not None:
-        given.setdefault("gtol", tol)
+    given = problem.merged(options, options_as_keywords, tol)
     for name in ("return_all", "averaging", "lr_decay", "workers", "check_gradient"):
         if given.get(name):
             raise ValueError(f"{name} is an option of minimize, not of minimize_batch")
-    chosen = minimizer.Options(x.dtype, **given)
+    chosen = problem.Options(x.dtype, **given)
     lower, upper = _limits(bounds, x, count)
-    if not ((lower <= x) & (x <= upper)).all():
-        message = "Initial guess is not within the specified bounds and was clipped."
-        warnings.warn(message, RuntimeWarning, stacklevel=2)
-        x = np.clip(x, lower, upper)
+    x = problem.clipped(x, lower, upper)
     batch = _Batch(x, lower, upper, count, chosen)
     if count:
-        jac, differences = minimizer.derivative(
-            jac, x[0], lower[0], upper[0], chosen.finite_diff_rel_step
-        )
+        jac, differences = problem.derivative(jac, x[0], lower[0], upper[0], chosen)
         with _progress(count, chosen.disp, callback) as report:
             run = batch.run if JIT else batch.run_in_python
             try:
                 run(fun, jac, args, differences, report)
             except KeyboardInterrupt as interrupt:
-                batch.end(iteration.STOPPED)
                 interrupt.result = batch.result()  # type: ignore[attr-defined]
                 raise
     return batch.result()
 
 
+@rule
+def _row(values, k):
+    """Return row k, or the only row, which is for all problems."""
+    return values[k if len(values) > 1 else 0]
+
+
 def _problem(args, k):
-    """Return the arguments of problem `k`: row k of each array, or its only row."""
-    return tuple(values[k if len(values) > 1 else 0] for values in args)
+    """Return the arguments of problem k."""
+    raise NotImplementedError  # compiled only
 
 
 @overload(_problem)
@@ -144,15 +141,6 @@ def _overload_problem(args, k):
     if len(args) == 1:
         return lambda args, k: (_row(args[0], k),)
     return lambda args, k: (_row(args[0], k),) + _problem(args[1:], k)  # noqa: RUF005
-
-
-def _row(values, k):
-    raise NotImplementedError  # compiled only
-
-
-@overload(_row)
-def _overload_row(values, k):
-    return lambda values, k: values[k if len(values) > 1 else 0]
 
 
 @loop
@@ -182,18 +170,18 @@ def _solve(
         k = span[0]
         run = runs[k]
         if run["begun"] == 0:
-            start, low = min(k, len(starts) - 1), min(k, len(lower) - 1)
+            start, low, high = _row(starts, k), _row(lower, k), _row(upper, k)
             for i in range(vectors.shape[1]):
-                vectors[iteration.POINT, i] = starts[start, i]
-                vectors[iteration.LOWER, i] = lower[low, i]
-                vectors[iteration.UPPER, i] = upper[low, i]
+                vectors[state.POINT, i] = start[i]
+                vectors[state.LOWER, i] = low[i]
+                vectors[state.UPPER, i] = high[i]
             iteration.begin(vectors, run, settings[0])
         one = _problem(args, k)
         compiled.iterate(fun, jac, one, scheme, rel_step, vectors, runs, k, settings, ticks, False)
         for i in range(vectors.shape[1]):
-            points[k, i] = vectors[iteration.X, i]
-            gradients[k, i] = vectors[iteration.GRAD, i]
-        if run["end"] != iteration.RUNNING:
+            points[k, i] = vectors[state.X, i]
+            gradients[k, i] = vectors[state.GRAD, i]
+        if run["end"] != state.RUNNING:
             span[0] += 1
 
 
@@ -206,14 +194,14 @@ class _Batch:
         lower: NDArray[Any],
         upper: NDArray[Any],
         count: int,
-        options: minimizer.Options,
+        options: problem.Options,
     ) -> None:
         # The compiled function reads the memory as it is told: C order, as is.
         self._starts, self._lower, self._upper = map(np.ascontiguousarray, (x, lower, upper))
         self._options = options
         self._points = np.array(np.broadcast_to(x, (count, x.shape[1])), order="C")
         self._gradients = np.full_like(self._points, np.nan)
-        self._runs = np.zeros(count, iteration.RUN)
+        self._runs = np.zeros(count, state.RUN)
         self._runs["value"] = np.nan
 
     def run(
@@ -227,7 +215,6 @@ class _Batch:
         """Solve all problems in rounds, each thread those of its span."""
         settings = self._options.settings
         is_complex = differences is not None and differences.is_complex
-        settings["per_element"] = differences.per_element if differences else 0
         one = tuple(values[0] for values in args)
         dtype = self._points.dtype
         objective = compiled.compile_objective(fun, jac, one, dtype, is_complex)
@@ -252,13 +239,13 @@ class _Batch:
         workers = min(threads.get_num_threads(), count)
         edges = np.linspace(0, count, workers + 1).astype(np.int64)
         spans = [np.array(span) for span in pairwise(edges)]
-        spaces = [np.zeros((iteration.ROWS, self._points.shape[1]), dtype) for _ in spans]
-        problem = objective.fun, objective.jac, args, *compiled.differencing(differences)
+        spaces = [np.zeros((state.ROWS, self._points.shape[1]), dtype) for _ in spans]
+        common = objective.fun, objective.jac, args, *compiled.differencing(differences)
         limits = self._starts, self._lower, self._upper, self._points, self._gradients
         deadline = perf_counter() + self._options.maxtime
         while True:
             tasks = [
-                (*problem, space, self._runs, *limits, span, settings, ticks())
+                (*common, space, self._runs, *limits, span, settings, ticks())
                 for space, span in zip(spaces, spans, strict=True)
                 if span[0] < span[1]
             ]
@@ -266,10 +253,10 @@ class _Batch:
                 return
             threads.run(solve, tasks)
             if report(count - sum(int(stop - start) for start, stop in spans)):
-                self.end(iteration.STOPPED)
+                self.end(state.STOPPED)
                 return
             if perf_counter() > deadline:
-                self.end(iteration.MAXTIME)
+                self.end(state.MAXTIME)
                 return
             _share(spans)
 
@@ -283,36 +270,35 @@ class _Batch:
     ) -> None:
         """Solve all problems one by one, where Numba is told not to compile."""
         settings = self._options.settings
-        settings["per_element"] = differences.per_element if differences else 0
-        vectors = np.zeros((iteration.ROWS, self._points.shape[1]), self._points.dtype)
+        vectors = np.zeros((state.ROWS, self._points.shape[1]), self._points.dtype)
         deadline = perf_counter() + self._options.maxtime
         for k in range(len(self._runs)):
-            vectors[iteration.POINT] = _row_of(self._starts, k)
-            vectors[iteration.LOWER] = _row_of(self._lower, k)
-            vectors[iteration.UPPER] = _row_of(self._upper, k)
-            limits = vectors[iteration.LOWER], vectors[iteration.UPPER]
+            vectors[state.POINT] = _row(self._starts, k)
+            vectors[state.LOWER] = _row(self._lower, k)
+            vectors[state.UPPER] = _row(self._upper, k)
+            limits = vectors[state.LOWER], vectors[state.UPPER]
             own = differences and differences.between(*limits)
-            one = tuple(_row_of(values, k) for values in args)
+            one = tuple(_row(values, k) for values in args)
             iteration.begin(vectors, self._runs[k], settings[0])
-            objective = Objective(fun, jac, one, vectors[iteration.POINT], own)
+            objective = Objective(fun, jac, one, vectors[state.POINT], own)
             runs = self._runs[k : k + 1]
             left = max(deadline - perf_counter(), 0)
             descent.descend(objective, vectors, runs, settings, left, None)
-            self._points[k], self._gradients[k] = vectors[iteration.X], vectors[iteration.GRAD]
+            self._points[k], self._gradients[k] = vectors[state.X], vectors[state.GRAD]
             if report(k + 1):
-                self.end(iteration.STOPPED)
+                self.end(state.STOPPED)
                 return
 
     def end(self, why: int) -> None:
         """End the problems that have not come to an end."""
-        unfinished = self._runs["end"] == iteration.RUNNING
+        unfinished = self._runs["end"] == state.RUNNING
         self._runs["end"][unfinished] = why
 
     def result(self) -> OptimizeResult:
         """Return what has been found."""
         runs = self._runs
-        status = np.zeros(max(minimizer.ENDS) + 1, np.int64)
-        for end, (code, _) in minimizer.ENDS.items():
+        status = np.zeros(max(answers.ENDS) + 1, np.int64)
+        for end, (code, _) in answers.ENDS.items():
             status[end] = code
         status = status[runs["end"]]
         success = status == 0
@@ -328,7 +314,7 @@ class _Batch:
             success=success,
             message=f"{failures} of {len(runs)} problems did not converge."
             if failures
-            else minimizer.SUCCESS[1],
+            else answers.SUCCESS[1],
         )
 
 
@@ -344,15 +330,11 @@ def _share(spans: list[NDArray[Any]]) -> None:
             busiest[1] = half
 
 
-def _row_of(values: NDArray[Any], k: int) -> Any:
-    return values[k if len(values) > 1 else 0]
-
-
 def _spread(
     x0: ArrayLike, args: tuple[Any, ...], in_axes: int | None | Sequence[int | None]
 ) -> tuple[NDArray[Any], tuple[NDArray[Any], ...], int]:
     """Return x0 and args with a first axis that counts the problems or has length 1."""
-    x = minimizer.start_of(x0, 2)
+    x = problem.start_of(x0, 2)
     axes = in_axes if isinstance(in_axes, (tuple, list)) else [in_axes] * len(args)
     if len(axes) != len(args):
         raise ValueError(f"in_axes has {len(axes)} entries, but args has {len(args)}")

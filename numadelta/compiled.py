@@ -20,9 +20,9 @@ from numba.extending import overload
 from numba.np.numpy_support import from_dtype
 from numpy.typing import NDArray
 
-from numadelta import iteration
+from numadelta import iteration, paper, state
+from numadelta.compiling import loop
 from numadelta.differences import THREE_POINT, Differences, probes, slope, step_of
-from numadelta.kernels import loop
 from numadelta.pointers import Address, address_of, compiled_overload, function_at
 from numadelta.ticker import ticks
 
@@ -86,13 +86,13 @@ def _overload_differentiate(fun, jac, scheme, rel_step, vectors, run, args, tick
         precision = float(np.finfo(coarser.name).eps)
 
         def differentiate(fun, jac, scheme, rel_step, vectors, run, args, ticks, now):
-            given, grad = vectors[iteration.GIVEN], vectors[iteration.POINT_GRAD]
+            given, grad = vectors[state.GIVEN], vectors[state.POINT_GRAD]
             value = run["point_value"]
             for i in range(run["coordinate"], grad.size):
-                low, high = vectors[iteration.LOWER, i], vectors[iteration.UPPER, i]
+                low, high = vectors[state.LOWER, i], vectors[state.UPPER, i]
                 grad[i] = 0
                 if low < high:
-                    at = np.float64(vectors[iteration.POINT, i])
+                    at = np.float64(vectors[state.POINT, i])
                     h = step_of(scheme, rel_step[i], at, precision)
                     near, far = probes(scheme, at, h, np.float64(low), np.float64(high))
                     iteration.give(vectors)
@@ -118,15 +118,15 @@ def _overload_differentiate(fun, jac, scheme, rel_step, vectors, run, args, tick
     elif isinstance(jac.signature.return_type, types.Complex):
 
         def differentiate(fun, jac, scheme, rel_step, vectors, run, args, ticks, now):
-            grad = vectors[iteration.POINT_GRAD]
+            grad = vectors[state.POINT_GRAD]
             given = np.empty(grad.size, np.complex128)
             for i in range(run["coordinate"], grad.size):
                 grad[i] = 0
-                if vectors[iteration.LOWER, i] < vectors[iteration.UPPER, i]:
-                    at = np.float64(vectors[iteration.POINT, i])
+                if vectors[state.LOWER, i] < vectors[state.UPPER, i]:
+                    at = np.float64(vectors[state.POINT, i])
                     h = step_of(scheme, rel_step[i], at, 0.0)
                     for j in range(grad.size):  # given[:] = ... would compile for seconds longer
-                        given[j] = vectors[iteration.POINT, j]
+                        given[j] = vectors[state.POINT, j]
                     given[i] += 1j * h
                     grad[i] = jac(given, *args).imag / h
                     run["nfev"] += 1
@@ -138,9 +138,9 @@ def _overload_differentiate(fun, jac, scheme, rel_step, vectors, run, args, tick
     else:
 
         def differentiate(fun, jac, scheme, rel_step, vectors, run, args, ticks, now):
-            given = vectors[iteration.GIVEN]
+            given = vectors[state.GIVEN]
             iteration.give(vectors)
-            _take(jac(given, *args), vectors[iteration.POINT_GRAD])
+            _take(jac(given, *args), vectors[state.POINT_GRAD])
 
     return differentiate
 
@@ -158,15 +158,15 @@ def iterate(fun, jac, args, scheme, rel_step, vectors, runs, k, settings, ticks,
     """Evaluate points of run `k` until its end, until the clock goes on, or for one step."""
     fun, jac = function_at(fun), function_at(jac)
     run, setting = runs[k], settings[0]
-    given, grad = vectors[iteration.GIVEN], vectors[iteration.POINT_GRAD]
+    given, grad = vectors[state.GIVEN], vectors[state.POINT_GRAD]
     nit, now = max(run["nit"], 0), ticks[0]
-    while run["end"] == iteration.RUNNING:
+    while run["end"] == state.RUNNING:
         if run["coordinate"] == 0:
             iteration.propose(vectors, run, setting)
-            if run["end"] != iteration.RUNNING:
+            if run["end"] != state.RUNNING:
                 break
             iteration.give(vectors)
-            accepted = iteration.accepts(run, setting, _evaluate(fun, jac, given, grad, args))
+            accepted = iteration.take_value(run, setting, _evaluate(fun, jac, given, grad, args))
         else:
             accepted = True
         if accepted:
@@ -184,9 +184,9 @@ def finish(fun, jac, args, scheme, rel_step, vectors, runs, settings, ticks):
     """Evaluate the mean of the iterates, if that is the result."""
     fun, jac = function_at(fun), function_at(jac)
     run, setting = runs[0], settings[0]
-    if iteration.is_averaging(run, setting):
-        iteration.take_average(vectors)
-        given, grad = vectors[iteration.GIVEN], vectors[iteration.POINT_GRAD]
+    if paper.is_averaging(run, setting):
+        paper.take_average(vectors)
+        given, grad = vectors[state.GIVEN], vectors[state.POINT_GRAD]
         iteration.give(vectors)
         value = run["point_value"] = _evaluate(fun, jac, given, grad, args)
         if math.isfinite(value):
@@ -194,7 +194,7 @@ def finish(fun, jac, args, scheme, rel_step, vectors, runs, settings, ticks):
             _differentiate(fun, jac, scheme, rel_step, vectors, run, args, ticks, ticks[0])
             while run["coordinate"] > 0:
                 _differentiate(fun, jac, scheme, rel_step, vectors, run, args, ticks, ticks[0])
-            iteration.return_average(vectors, run, value)
+            paper.return_average(vectors, run, value)
 
 
 class Compiled(NamedTuple):
@@ -350,9 +350,7 @@ def entry_point(function: Any, arguments: tuple[Any, ...]) -> Callable[..., Any]
     return function.overloads[arguments].entry_point
 
 
-RUNS, SETTINGS = (
-    types.Array(from_dtype(dtype), 1, "C") for dtype in (iteration.RUN, iteration.SETTINGS)
-)
+RUNS, SETTINGS = (types.Array(from_dtype(dtype), 1, "C") for dtype in (state.RUN, state.SETTINGS))
 STEPS = types.Array(types.float64, 1, "C")
 TICKS = types.Array(types.int64, 1, "C")
 _NO_STEPS = np.empty(0)
@@ -376,14 +374,14 @@ def descend(
     first = *objective[:3], *differencing(differences), vectors, runs
     deadline = perf_counter() + maxtime
     run, nit = runs[0], max(int(runs["nit"][0]), 0)
-    while run["end"] == iteration.RUNNING:
+    while run["end"] == state.RUNNING:
         objective.iterate(*first, 0, settings, ticks(), report is not None)
         if report is not None and run["nit"] > nit:
             nit = run["nit"]
-            if report(vectors[iteration.POINT], float(run["point_value"])):
-                run["end"] = iteration.STOPPED
-        if run["end"] == iteration.RUNNING and perf_counter() > deadline:
-            run["end"] = iteration.MAXTIME
+            if report(vectors[state.POINT], float(run["point_value"])):
+                run["end"] = state.STOPPED
+        if run["end"] == state.RUNNING and perf_counter() > deadline:
+            run["end"] = state.MAXTIME
     if settings["averaging"][0]:
         matrix = types.Array(from_dtype(vectors.dtype), 2, "C")
         common = *objective.types, types.int64, STEPS, matrix, RUNS, SETTINGS, TICKS

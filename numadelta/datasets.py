@@ -1,25 +1,22 @@
-"""MNIST and Fashion-MNIST, and a reader for the IDX files they are kept in.
+"""MNIST and Fashion-MNIST: found, verified and, if need be, downloaded.
 
-No file is trusted: an IDX header is held against the size of its file before
-anything is allocated, and a data set is used only if its hashes are the known ones.
+No file is trusted: a data set is used only if its hashes are the known ones.
 """
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import io
 import logging
-import math
 import os
-import struct
 import sys
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+
+from numadelta.idx import DatasetError, is_gzipped, read_and_hash, read_idx
 
 __all__ = ["DatasetError", "load_fashion_mnist", "load_mnist", "read_idx"]
 
@@ -82,16 +79,8 @@ _FASHION_MNIST = _Dataset(
     hashes_are_md5=True,
 )
 
-_GZIP_MAGIC = b"\x1f\x8b"
-# Deflate spends at least two bits on a match of at most 258 bytes.
-_MAX_DEFLATE_RATIO = 1032
-
 _Array = NDArray[np.uint8]
 _Split = tuple[_Array, _Array]
-
-
-class DatasetError(ValueError):
-    """The content of a data file is not what it should be."""
 
 
 def load_mnist(
@@ -192,46 +181,6 @@ def load_fashion_mnist(
     return _load(_FASHION_MNIST, data_dir, download)
 
 
-def read_idx(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
-    """Read an IDX file of unsigned bytes, gzipped or plain.
-
-    Whether the file is gzipped is told from its content, not from its name.
-
-    Parameters
-    ----------
-    path : path-like
-        The file to read.
-
-    Returns
-    -------
-    ndarray of uint8
-        A new, writable array of the shape that the header gives.
-
-    Raises
-    ------
-    DatasetError
-        If the file is damaged, is not IDX, holds elements other than unsigned
-        bytes, or is shorter or longer than its header says. A header that asks
-        for more than the file can hold costs no memory.
-    OSError
-        If the file cannot be opened or read.
-
-    Examples
-    --------
-    >>> import gzip, pathlib, tempfile
-    >>> from numadelta.datasets import read_idx
-    >>> header = bytes([0, 0, 8, 2]) + bytes([0, 0, 0, 2]) + bytes([0, 0, 0, 3])
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     path = pathlib.Path(folder, "tiny.gz")
-    ...     _ = path.write_bytes(gzip.compress(header + bytes([1, 2, 3, 4, 5, 6])))
-    ...     read_idx(path)
-    array([[1, 2, 3],
-           [4, 5, 6]], dtype=uint8)
-    """
-    with open(path, "rb") as file:
-        return _read_and_hash(file)[0]
-
-
 def _load(
     dataset: _Dataset, data_dir: str | os.PathLike[str] | None, download: bool
 ) -> tuple[_Split, _Split]:
@@ -271,7 +220,7 @@ def _read_known(path: Path, name: str, dataset: _Dataset) -> _Array:
     with open(path, "rb") as file:
         if dataset.hashes_are_md5:
             _check_md5(file, name, expected)
-        array, digest = _read_and_hash(file)
+        array, digest = read_and_hash(file)
     if not dataset.hashes_are_md5 and digest != expected:
         raise DatasetError(
             f"{path}: the SHA-256 of the uncompressed content is {digest}, "
@@ -286,59 +235,10 @@ def _check_md5(file: io.BufferedReader, name: str, expected: str) -> None:
     file.seek(0)
     if digest == expected:
         return
-    reason = "" if _is_gzipped(file) else "; it is not gzipped, and a plain copy cannot be checked"
+    reason = "" if is_gzipped(file) else "; it is not gzipped, and a plain copy cannot be checked"
     raise DatasetError(
         f"{file.name}: the MD5 of the file is {digest}, expected {expected} for {name}.gz{reason}"
     )
-
-
-def _is_gzipped(file: io.BufferedReader) -> bool:
-    magic = file.read(len(_GZIP_MAGIC))
-    file.seek(0)
-    return magic == _GZIP_MAGIC
-
-
-def _read_and_hash(file: io.BufferedReader) -> tuple[_Array, str]:
-    """Return the array in an IDX file and the SHA-256 of its uncompressed content."""
-    limit = os.fstat(file.fileno()).st_size
-    gzipped = _is_gzipped(file)
-    if gzipped:
-        limit *= _MAX_DEFLATE_RATIO
-    try:
-        with gzip.GzipFile(fileobj=file, mode="rb") if gzipped else file as stream:
-            return _parse_idx(stream, limit)
-    except (ValueError, EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise DatasetError(f"{file.name}: {error}") from error
-
-
-def _parse_idx(stream: io.BufferedIOBase, limit: int) -> tuple[_Array, str]:
-    """Do the work of `_read_and_hash`; `limit` bounds the bytes that `stream` can yield."""
-    magic = stream.read(4)
-    if len(magic) < 4 or magic[:2] != b"\0\0":
-        raise ValueError(f"not an IDX file: it starts with {magic!r}")
-    if magic[2] != 0x08:
-        raise ValueError(f"IDX element code is 0x{magic[2]:02x}, expected 0x08 (unsigned byte)")
-
-    ndim = magic[3]
-    dimensions = stream.read(4 * ndim)
-    if len(dimensions) < 4 * ndim:
-        raise ValueError("the file ends inside its IDX header")
-    shape = struct.unpack(f">{ndim}I", dimensions)
-    size = math.prod(shape)
-    if size > limit:
-        raise ValueError(f"the IDX header asks for {size} bytes, more than the file can hold")
-
-    # One byte more than is wanted: it shows up trailing bytes and takes gzip to
-    # its end, where it checks the CRC, yet bounds what a bomb can expand to.
-    payload = stream.read(size + 1)
-    if len(payload) != size:
-        found = "more" if len(payload) > size else f"only {len(payload)}"
-        raise ValueError(f"the IDX header asks for {size} bytes, {found} follow")
-
-    digest = hashlib.sha256(magic + dimensions)
-    digest.update(payload)
-    # Copied because an array over bytes is read-only.
-    return np.frombuffer(payload, np.uint8).reshape(shape).copy(), digest.hexdigest()
 
 
 def _locate(

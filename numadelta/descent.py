@@ -9,8 +9,8 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from numadelta import iteration
-from numadelta.kernels import loop
+from numadelta import iteration, paper, state
+from numadelta.compiling import loop
 from numadelta.objective import Objective
 
 
@@ -28,7 +28,7 @@ def _ask(vectors, runs, settings):
 
 @loop
 def _tell_value(runs, settings, value):
-    return iteration.accepts(runs[0], settings[0], value)
+    return iteration.take_value(runs[0], settings[0], value)
 
 
 @loop
@@ -51,12 +51,12 @@ def advance(
 ) -> tuple[int, bool]:
     """Evaluate one point; return what ended the run, and whether the point became an iterate."""
     end = _ask(vectors, runs, settings)
-    if end != iteration.RUNNING:
+    if end != state.RUNNING:
         return end, False
-    value = objective.value(vectors[iteration.POINT])
+    value = objective.value(vectors[state.POINT])
     if not _tell_value(runs, settings, value):
         return _refuse(vectors, runs, settings), False
-    objective.gradient(vectors[iteration.POINT], vectors[iteration.POINT_GRAD])
+    objective.gradient(vectors[state.POINT], vectors[state.POINT_GRAD])
     return _tell_gradient(vectors, runs, settings)
 
 
@@ -72,19 +72,19 @@ def descend(
 
     `report` is called after each step with the iterate and its value, and tells whether to stop.
     """
-    point, gradient = vectors[iteration.POINT], vectors[iteration.POINT_GRAD]
+    point, gradient = vectors[state.POINT], vectors[state.POINT_GRAD]
     deadline = perf_counter() + maxtime
     end = int(runs["end"][0])
-    while end == iteration.RUNNING:
+    while end == state.RUNNING:
         end, stepped = advance(objective, vectors, runs, settings)
         if stepped and report is not None and report(point, float(runs["point_value"][0])):
-            end = runs["end"][0] = iteration.STOPPED
-        elif end == iteration.RUNNING and perf_counter() > deadline:
-            end = runs["end"][0] = iteration.MAXTIME
-    if iteration.is_averaging(runs[0], settings[0]):
-        iteration.take_average(vectors)
+            end = runs["end"][0] = state.STOPPED
+        elif end == state.RUNNING and perf_counter() > deadline:
+            end = runs["end"][0] = state.MAXTIME
+    if paper.is_averaging(runs[0], settings[0]):
+        paper.take_average(vectors)
         value = objective.value(point)
         if math.isfinite(value):
             objective.gradient(point, gradient)
             runs["nfev"] += runs["grad_cost"]
-            iteration.return_average(vectors, runs[0], value)
+            paper.return_average(vectors, runs[0], value)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from numadelta.kernels import loop
+from numadelta.compiling import loop
 
 SCHEMES = ("2-point", "3-point", "cs")
 _TWO_POINT, THREE_POINT, _COMPLEX = range(3)

@@ -1,11 +1,10 @@
 """One iteration of `minimize`, as questions and answers, for every driver.
 
 A driver, be it the Python loop, the compiled one or that of a batch, asks for the next point
-(`propose`), evaluates the objective there, and tells what it found (`accepts`, then `accept` or
+(`propose`), evaluates the objective there, and tells what it found (`take_value`, then `accept` or
 `reject`), until ``run["end"]`` is no longer `RUNNING`.  So all drivers make the same iterates.
 
-The state of a problem is one row of an array of `RUN` and a two-dimensional array `vectors`, whose
-rows have the names below.  Nothing here checks its arguments.
+Without a safeguard the steps are those of `numadelta.paper`.  Nothing here checks its arguments.
 
 The method
 ----------
@@ -22,80 +21,38 @@ ADADELTA's rates.  Without memory, theta = lr and a = b = 0: the step of the pap
 from __future__ import annotations
 
 import math
-from functools import partial
 
 import numpy as np
 
-from numadelta.kernels import (
-    adadelta_rule,
-    add_to_mean,
-    average,
-    effective_rate,
-    flush,
-    largest_usable,
-    loop,
-    rule,
-    usable,
-)
-
-# A part of an iteration.  Inlined by LLVM: calls took a third of the time at n = 2.
-part = partial(loop, forceinline=True)
-
-# Rows of `vectors`.
-X = 0  # the last accepted point, or the best one if there is no safeguard
-GRAD = 1  # the gradient there
-POINT = 2  # where the objective is evaluated next
-POINT_GRAD = 3  # the gradient that was found there
-GIVEN = 4  # the copy of POINT that the user's function gets, and may change
-SQUARE_AVG = 5
-ACC_DELTA = 6
-LOWER = 7
-UPPER = 8
-STEP = 9  # the last accepted step
-CHANGE = 10  # how it changed the gradient
-RATE = 11
-DIRECTION = 12
-AVERAGE = STEP  # the weighted mean of the iterates; only without safeguard
-ROWS = 13
-
-# What ended a run.
-RUNNING, GTOL, FTOL, XTOL, MAXITER, MAXFEV, MAXTIME, PRECISION, NONFINITE, STOPPED = range(10)
-
-RUN = np.dtype(
-    [
-        ("value", np.float64),  # at X
-        ("point_value", np.float64),  # at POINT
-        ("predicted", np.float64),  # first-order change of the value from X to POINT
-        ("slope", np.float64),  # ... along the whole direction
-        ("alpha", np.float64),  # how much of the direction is tried; 0 asks for a new one
-        ("start", np.float64),  # the value at the start
-        ("largest_grad", np.float64),  # that a step of the paper takes in
-        ("grad_step", np.float64),  # g . v
-        ("step_change", np.float64),  # v . y
-        ("grad_change", np.float64),  # g . eta y
-        ("change_change", np.float64),  # y . eta y
-        ("nit", np.int64),  # accepted steps; -1 before the start has been evaluated
-        ("nfev", np.int64),
-        ("njev", np.int64),
-        ("rejections", np.int64),  # of the current iteration
-        ("blocked", np.int64),  # whether one of them was for want of a finite value
-        ("memory", np.int64),  # whether the direction uses v and y
-        ("still_value", np.int64),  # accepted steps in a row that hardly changed the value
-        ("still_x", np.int64),  # ... or the point
-        ("grad_cost", np.int64),  # evaluations that the differences of one gradient take
-        ("coordinate", np.int64),  # where the differences at POINT go on, if not at the beginning
-        ("begun", np.int64),
-        ("end", np.int64),
-    ]
-)
-
-SETTINGS = np.dtype(
-    [
-        (name, np.float64)
-        for name in (
-            "lr rho eps lr_decay gtol ftol xtol maxiter maxfev per_element safeguard averaging"
-        ).split()
-    ]
+from numadelta.compiling import rule
+from numadelta.kernels import average, effective_rate, flush, largest_usable
+from numadelta.paper import accept_of_paper, step_of_paper
+from numadelta.state import (
+    ACC_DELTA,
+    CHANGE,
+    DIRECTION,
+    FTOL,
+    GIVEN,
+    GRAD,
+    GTOL,
+    LOWER,
+    MAXFEV,
+    MAXITER,
+    NONFINITE,
+    POINT,
+    POINT_GRAD,
+    PRECISION,
+    RATE,
+    RUNNING,
+    SQUARE_AVG,
+    STEP,
+    UPPER,
+    XTOL,
+    X,
+    clipped,
+    inlined,
+    is_free,
+    projected_grad,
 )
 
 # Armijo's condition: the part of the predicted decrease that must come true (Nocedal and Wright,
@@ -110,8 +67,6 @@ _WINDOW = 10
 _PROMISE = 10
 # The first step changes x by at least so many of its roundings, in each coordinate.
 _LEAST_STEP = 16
-# Values that differ by no more roundings than this count as equal.
-_ROUNDINGS = 8
 
 
 @rule
@@ -120,26 +75,7 @@ def corrected_delta(grad, rate, step, change, scale, overlap, momentum):
     return momentum * step - scale * rate * (grad - overlap * change)
 
 
-@rule
-def clipped(x, lower, upper):
-    """Return `x` moved inside the bounds."""
-    return min(max(x, lower), upper)
-
-
-@rule
-def is_free(x, grad, lower, upper):
-    """Tell whether a step downhill is not stopped by a bound at once."""
-    return lower < upper and not ((x <= lower and grad >= 0) or (x >= upper and grad <= 0))
-
-
-@rule
-def projected_grad(x, grad, lower, upper):
-    """Return the gradient, but no longer than the way to the bound ahead."""
-    # No branch on the sign, which no processor can predict: it took a fifth of the time, or more.
-    return max(min(grad, x - lower), x - upper)
-
-
-@part
+@inlined
 def begin(vectors, run, settings):
     """Prepare a run from POINT, between LOWER and UPPER."""
     real = vectors.dtype.type
@@ -175,14 +111,14 @@ def begin(vectors, run, settings):
     run["end"] = RUNNING
 
 
-@part
+@inlined
 def give(vectors):
     """Copy POINT to GIVEN."""
     for i in range(vectors.shape[1]):
         vectors[GIVEN, i] = vectors[POINT, i]
 
 
-@part
+@inlined
 def propose(vectors, run, settings):
     """Write to POINT where to evaluate next, or end the run."""
     if run["nit"] < 0:
@@ -193,19 +129,19 @@ def propose(vectors, run, settings):
     if run["nfev"] + reserve > settings["maxfev"]:
         run["end"] = MAXFEV
     elif settings["safeguard"] == 0:
-        _step_of_paper(vectors, run, settings)
+        step_of_paper(vectors, run, settings)
     else:
         if run["alpha"] == 0:
             run["rejections"] = run["blocked"] = 0
-            _direct(vectors, run, settings)
+            _choose_direction(vectors, run, settings)
         while run["end"] == RUNNING and not _try(vectors, run) < 0:
             # Clipped to where it was tried just before, or lost in rounding.
             _shorten(vectors, run, settings, 0.5)
 
 
-@part
-def accepts(run, settings, value):
-    """Tell whether the gradient at POINT is wanted; `value` is that of the objective there."""
+@inlined
+def take_value(run, settings, value):
+    """Take the value of the objective at POINT; return whether the gradient there is wanted."""
     run["point_value"] = value
     run["nfev"] += 1
     if not math.isfinite(value):
@@ -219,7 +155,7 @@ def accepts(run, settings, value):
     return value <= run["value"] + _DECREASE * run["predicted"]
 
 
-@part
+@inlined
 def accept(vectors, run, settings):
     """Go to POINT, whose gradient is in POINT_GRAD, and see whether the run is at an end.
 
@@ -227,14 +163,14 @@ def accept(vectors, run, settings):
     """
     run["njev"] += 1
     if settings["safeguard"] == 0:
-        _accept_of_paper(vectors, run, settings)
+        accept_of_paper(vectors, run, settings)
         return
     if not _is_finite(vectors):
         reject(vectors, run, settings)
         return
     first = run["nit"] < 0
     _update_averages(vectors, settings, first)
-    _multiply(vectors, run)
+    _inner_products(vectors, run)
     steepest, longest, largest = _extremes(vectors)
     decrease = run["value"] - run["point_value"]
     run["value"] = run["point_value"]
@@ -260,7 +196,7 @@ def accept(vectors, run, settings):
 # Several short loops, because one long one took twice the time (too many arrays for the registers).
 
 
-@part
+@inlined
 def _is_finite(vectors):
     finite = True
     for i in range(vectors.shape[1]):
@@ -269,7 +205,7 @@ def _is_finite(vectors):
     return finite
 
 
-@part
+@inlined
 def _update_averages(vectors, settings, first):
     """Go from X to POINT, and take the step and the gradient there into the averages."""
     real = vectors.dtype.type
@@ -298,8 +234,8 @@ def _update_averages(vectors, settings, first):
                 vectors[RATE, i] = rate
 
 
-@part
-def _multiply(vectors, run):
+@inlined
+def _inner_products(vectors, run):
     """Form the inner products that the next direction needs, of the elements free to move."""
     grad_step = step_change = grad_change = change_change = 0.0
     for i in range(vectors.shape[1]):
@@ -314,7 +250,7 @@ def _multiply(vectors, run):
     run["grad_change"], run["change_change"] = grad_change, change_change
 
 
-@part
+@inlined
 def _extremes(vectors):
     """Return the largest element of the projected gradient, of the step and of the point."""
     steepest = longest = largest = 0.0
@@ -327,7 +263,7 @@ def _extremes(vectors):
     return steepest, longest, largest
 
 
-@part
+@inlined
 def reject(vectors, run, settings):
     """Stay at X, and try less of the direction next."""
     if run["end"] != RUNNING:
@@ -347,21 +283,21 @@ def reject(vectors, run, settings):
     _shorten(vectors, run, settings, factor)
 
 
-@part
+@inlined
 def _shorten(vectors, run, settings, factor):
     run["rejections"] += 1
     run["alpha"] *= factor
     if run["memory"] != 0 and run["rejections"] >= _MEMORY_REJECTIONS:
         run["step_change"] = run["grad_step"] = 0
-        _direct(vectors, run, settings)
+        _choose_direction(vectors, run, settings)
     elif run["rejections"] >= _MAX_REJECTIONS:
         # ADADELTA's own step promised less than counts, were the rate one.
         worthless = -run["slope"] < settings["lr"] * settings["ftol"] * abs(run["value"])
         run["end"] = FTOL if worthless and run["blocked"] == 0 else PRECISION
 
 
-@part
-def _direct(vectors, run, settings):
+@inlined
+def _choose_direction(vectors, run, settings):
     """Find a direction downhill from X."""
     real = vectors.dtype.type
     scale, overlap, momentum = settings["lr"], 0.0, 0.0
@@ -401,7 +337,7 @@ def _direct(vectors, run, settings):
         run["memory"] = False
 
 
-@part
+@inlined
 def _try(vectors, run):
     """Write POINT; return the first-order change of the value, which is to be negative.
 
@@ -418,102 +354,3 @@ def _try(vectors, run):
         vectors[POINT, i] = point
     run["predicted"] = predicted
     return predicted if new else 0.0
-
-
-@part
-def _step_of_paper(vectors, run, settings):
-    """Zeiler's Algorithm 1, from POINT to POINT."""
-    real = vectors.dtype.type
-    lr = settings["lr"]
-    if settings["lr_decay"] != 0:
-        lr /= 1 + settings["lr_decay"] * run["nit"]
-    lr = real(lr)
-    rho, decay, eps = real(settings["rho"]), real(1 - settings["rho"]), real(settings["eps"])
-    tiny = np.finfo(vectors.dtype).tiny
-    for i in range(vectors.shape[1]):
-        lower, upper = vectors[LOWER, i], vectors[UPPER, i]
-        grad = vectors[POINT_GRAD, i] if lower < upper else real(0)
-        point, vectors[SQUARE_AVG, i], vectors[ACC_DELTA, i] = adadelta_rule(
-            vectors[POINT, i],
-            grad,
-            vectors[SQUARE_AVG, i],
-            vectors[ACC_DELTA, i],
-            lr,
-            rho,
-            decay,
-            eps,
-            tiny,
-        )
-        vectors[POINT, i] = clipped(point, lower, upper)
-
-
-@part
-def _accept_of_paper(vectors, run, settings):
-    real = vectors.dtype.type
-    n = vectors.shape[1]
-    limit = real(run["largest_grad"])
-    value = run["point_value"]
-    first = run["nit"] < 0
-    if first:
-        run["start"] = value
-        for i in range(n):
-            vectors[ACC_DELTA, i] = 0
-    run["nit"] += 1
-    gtol = settings["gtol"]
-    all_small = all_usable = True
-    # No running maximum of the slopes, for it would not vectorise: a fifth of the time at n = 100.
-    for i in range(n):
-        x, grad = vectors[POINT, i], vectors[POINT_GRAD, i]
-        lower, upper = vectors[LOWER, i], vectors[UPPER, i]
-        fixed = not lower < upper
-        all_small &= fixed or abs(projected_grad(x, grad, lower, upper)) <= gtol
-        all_usable &= fixed or usable(grad, limit)
-    if settings["averaging"] != 0:
-        add_to_mean(vectors[AVERAGE], vectors[POINT], run["nit"])
-    # Converged is no point that is worse than another by more than rounding.
-    rounding = (
-        _ROUNDINGS
-        * np.float64(np.finfo(vectors.dtype).eps)
-        * max(abs(run["start"]), abs(run["value"]))
-    )
-    converged = (
-        all_usable
-        and settings["averaging"] == 0
-        and all_small
-        and (first or value <= min(run["start"], run["value"] + rounding))
-    )
-    if first or value <= run["value"] or converged:
-        run["value"] = value
-        for i in range(n):
-            vectors[X, i] = vectors[POINT, i]
-            vectors[GRAD, i] = vectors[POINT_GRAD, i]
-    if converged:
-        run["end"] = GTOL
-    elif run["nit"] >= settings["maxiter"]:
-        run["end"] = MAXITER
-    elif not all_usable:
-        run["end"] = NONFINITE
-
-
-@part
-def is_averaging(run, settings):
-    """Tell whether a run has ended and has a mean to return; then POINT is to be set to it."""
-    return settings["averaging"] != 0 and run["end"] != RUNNING and run["nit"] > 0
-
-
-@part
-def take_average(vectors):
-    """Set POINT to the mean of the iterates."""
-    for i in range(vectors.shape[1]):
-        vectors[POINT, i] = vectors[AVERAGE, i]
-
-
-@part
-def return_average(vectors, run, value):
-    """Make POINT, where the value and POINT_GRAD were found, the result."""
-    run["nfev"] += 1
-    run["njev"] += 1
-    run["value"] = value
-    for i in range(vectors.shape[1]):
-        vectors[X, i] = vectors[POINT, i]
-        vectors[GRAD, i] = vectors[POINT_GRAD, i]

@@ -2,81 +2,27 @@
 
 A *rule* is a scalar function.  The loops below, the CUDA kernels in `numadelta.cuda` and any
 ``@njit`` or ``@cuda.jit`` code of yours call it; nothing else in the library repeats its
-arithmetic.  Rules contain no numeric literals, because a float literal is a float64 and would
+arithmetic.  What they compute for each element holds no float literal, which is a float64 and would
 silently turn a float32 loop into a float64 one.
 
 Nothing here checks its arguments: a wrong length reads and writes out of bounds.  The checked
 doors are `numadelta.Adadelta` and `numadelta.adadelta_step`.
 
-Numba's disk cache notices a change of the file that holds the cached function, and of no other;
-the cache used here notices a change of any file of this package.  Do not put ``cache=True`` on code
-of yours that calls these functions: it would keep the old arithmetic after an upgrade.  Give it
+Do not put ``cache=True`` on code of yours that calls these functions: Numba's cache does not notice
+a change of this file, and would keep the old arithmetic after an upgrade.  Give it
 ``error_model="numpy"``, which lets the divisions of a loop vectorise.
 """
 
 from __future__ import annotations
 
 import math
-from contextlib import suppress
-from functools import cache
-from hashlib import sha256
-from pathlib import Path
 
 import numpy as np
-from numba import config, njit
-from numba.core.caching import FunctionCache
+
+from numadelta.compiling import loop, rule
 
 # How fast a mean over a run forgets its beginning: see `add_to_mean`.
 MEAN_DEGREE = 3
-
-# Inlined at Numba's level, not called: a shared callee would take its floating-point flags from
-# whichever caller happened to be compiled first (numba/numba#7168).
-rule = njit(inline="always")
-
-
-@cache
-def _fingerprint():
-    """Return a hash of the sources of this package: loops inline rules of other files."""
-    files = sorted(Path(__file__).parent.glob("*.py"))
-    return sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
-
-
-class _Cache(FunctionCache):
-    """Numba's disk cache, valid for this package's sources as they are now.
-
-    Trouble with its files costs a compilation and not the call.
-    """
-
-    def __init__(self, function):
-        super().__init__(function)
-        self._cache_file._source_stamp = self._cache_file._source_stamp, _fingerprint()
-
-    def load_overload(self, *args):
-        """Return compiled code, or None; after a damaged file the cache starts anew."""
-        try:
-            return super().load_overload(*args)
-        except Exception:  # unpickling may raise anything
-            with suppress(OSError):
-                self.flush()
-
-    def save_overload(self, *args):
-        """Save compiled code, if that is possible."""
-        with suppress(Exception):
-            super().save_overload(*args)
-
-
-def loop(function, cached=True, **flags):
-    """Compile a function when it is first called; keep the machine code on disk if possible."""
-    # Strict IEEE arithmetic: fastmath would break the bit-for-bit promises and fold away the
-    # checks for NaN.  The NumPy error model divides without a zero test, which is what lets loops
-    # vectorise.  No parallel=True: threads run these loops on slices (see numadelta.threads).
-    if config.DISABLE_JIT:  # compiled code does not warn either
-        return np.errstate(all="ignore")(function)
-    compiled = njit(nogil=True, error_model="numpy", **flags)(function)
-    if cached:
-        with suppress(RuntimeError):  # no folder can be written to
-            compiled._cache = _Cache(function)
-    return compiled
 
 
 @rule

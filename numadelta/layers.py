@@ -1,14 +1,14 @@
 """Activations, dropout and penalty of the network: rules and the loops that inline them.
 
-A batch is a C-contiguous matrix, one sample a row.  As in `numadelta.kernels`, rules hold no
-numeric literals (they would promote float32), so `one` is passed in, and nothing is checked.
+A batch is a C-contiguous matrix, one sample a row.  As in `numadelta.kernels`, rules hold no float
+literals (they would promote float32), so `one` is passed in, and nothing is checked.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from numadelta.kernels import loop, rule
+from numadelta.compiling import loop, rule
 
 # Dropout compares 32 random bits with a threshold.
 HASH_RANGE = 2**32

@@ -1,15 +1,12 @@
 """`minimize`: ADADELTA for objectives, with the signature, the options and the result of SciPy.
 
-This is SciPy's face only: arguments are checked here, and the loop is `numadelta.descent`.
+This is SciPy's face only: the loop is `numadelta.descent`, or `numadelta.compiled` for compiled
+objectives.
 """
 
 from __future__ import annotations
 
-import inspect
-import math
 import multiprocessing
-import sys
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -18,33 +15,12 @@ from typing import Any
 import numpy as np
 from numba.extending import is_jitted
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import OptimizeResult, OptimizeWarning
+from scipy.optimize import OptimizeResult
 
-from numadelta import arrays, compiled, descent, iteration
+from numadelta import answers, arrays, compiled, descent, problem, state
 from numadelta.bounds import as_arrays
-from numadelta.differences import SCHEMES, Differences
+from numadelta.differences import Differences
 from numadelta.objective import Objective
-
-# What a first-order method needs does not grow with the number of variables, hence no 200 * n.
-_DEFAULT_MAXITER = 10_000
-
-# gtol and ftol.  In float32 gradients are seldom right to 1e-5.
-_TOLERANCES = {np.dtype(np.float32): (1e-4, 1e-6), np.dtype(np.float64): (1e-5, 1e-12)}
-
-SUCCESS = 0, "Optimization terminated successfully."
-# Status and message of what ended a run, as SciPy's own minimisers give them.
-ENDS = {
-    iteration.RUNNING: (99, "An exception has ended the run."),
-    iteration.GTOL: SUCCESS,
-    iteration.FTOL: SUCCESS,
-    iteration.XTOL: SUCCESS,
-    iteration.MAXITER: (1, "Maximum number of iterations has been exceeded."),
-    iteration.MAXFEV: (1, "Maximum number of function evaluations has been exceeded."),
-    iteration.MAXTIME: (1, "Maximum time has been exceeded."),
-    iteration.PRECISION: (2, "Desired error not necessarily achieved due to precision loss."),
-    iteration.NONFINITE: (3, "NaN result encountered."),
-    iteration.STOPPED: (99, "`callback` raised `StopIteration`."),
-}
 
 
 def minimize(
@@ -220,42 +196,37 @@ def minimize(
     >>> res.x.round(3), res.jac.round(3)
     (array([0.5 , 0.25]), array([-1.,  0.]))
     """
-    given = merged(options, options_as_keywords)
-    if tol is not None:
-        given.setdefault("gtol", tol)
+    given = problem.merged(options, options_as_keywords, tol)
     if not callable(fun):
         raise TypeError(f"fun must be callable, but is a {type(fun).__name__}")
-    x = start_of(x0)
-    chosen = Options(x.dtype, **given)
+    x = problem.start_of(x0)
+    chosen = problem.Options(x.dtype, **given)
     lower, upper = as_arrays(bounds, x)
-    if bounds is not None and not ((lower <= x) & (x <= upper)).all():
-        message = "Initial guess is not within the specified bounds and was clipped."
-        warnings.warn(message, RuntimeWarning, stacklevel=2)
-        x = np.clip(x, lower, upper)
+    if bounds is not None:
+        x = problem.clipped(x, lower, upper)
     args = args if isinstance(args, tuple) else (args,)
-    jac, differences = derivative(jac, x, lower, upper, chosen.finite_diff_rel_step)
+    jac, differences = problem.derivative(jac, x, lower, upper, chosen)
     settings = chosen.settings
-    settings["per_element"] = differences.per_element if differences else 0
-    vectors = np.zeros((iteration.ROWS, x.size), x.dtype)
-    vectors[iteration.POINT], vectors[iteration.LOWER], vectors[iteration.UPPER] = x, lower, upper
-    runs = np.zeros(1, iteration.RUN)
+    vectors = np.zeros((state.ROWS, x.size), x.dtype)
+    vectors[state.POINT], vectors[state.LOWER], vectors[state.UPPER] = x, lower, upper
+    runs = np.zeros(1, state.RUN)
     descent.begin(vectors, runs, settings)
     if chosen.check_gradient and differences is None:
         _check_gradient(Objective(fun, jac, args, x, None), vectors, runs, settings)
     allvecs = [x.copy()] if chosen.return_all else None
-    report = _reporter(callback, allvecs)
+    report = answers.reporter(callback, allvecs)
     drive = _driver(fun, jac, args, x, differences, chosen.workers)
     try:
         drive(vectors, runs, settings, chosen.maxtime, report)
     except BaseException as error:
         with suppress(AttributeError, TypeError):  # of an exception that takes no attributes
-            error.result = _as_result(vectors, runs[0])  # type: ignore[attr-defined]
+            error.result = answers.as_result(vectors, runs[0])  # type: ignore[attr-defined]
         raise
-    result = _as_result(vectors, runs[0])
+    result = answers.as_result(vectors, runs[0])
     if allvecs is not None:
         result.allvecs = allvecs
     if chosen.disp:
-        _announce(result)
+        answers.announce(result)
     return result
 
 
@@ -263,14 +234,14 @@ def _check_gradient(
     objective: Objective, vectors: NDArray[Any], runs: NDArray[Any], settings: NDArray[Any]
 ) -> None:
     """Take the first evaluation of a run, and compare its gradient with differences."""
-    x = vectors[iteration.POINT].copy()
+    x = vectors[state.POINT].copy()
     if runs["nfev"][0] + 1 + objective.cost_of_check(x.size) > settings["maxfev"][0]:
-        _warn("maxfev leaves no evaluations for check_gradient", RuntimeWarning)
+        problem.warn("maxfev leaves no evaluations for check_gradient", RuntimeWarning)
         return
     descent.advance(objective, vectors, runs, settings)
     if runs["nit"][0] == 0:
-        limits = vectors[iteration.LOWER], vectors[iteration.UPPER]
-        runs["nfev"] += objective.check_gradient(x, vectors[iteration.GRAD], *limits)
+        limits = vectors[state.LOWER], vectors[state.UPPER]
+        runs["nfev"] += objective.check_gradient(x, vectors[state.GRAD], *limits)
 
 
 class _Method:
@@ -314,150 +285,6 @@ class _Method:
 adadelta = _Method()
 
 
-def merged(options: dict[str, Any] | None, keywords: dict[str, Any]) -> dict[str, Any]:
-    """Return all options, however they were given."""
-    if not isinstance(options, (dict, type(None))):
-        raise TypeError(f"options must be a dict, but is a {type(options).__name__}")
-    if twice := sorted(set(options or ()) & set(keywords)):
-        raise TypeError(f"given twice, in options and as a keyword: {', '.join(twice)}")
-    return {**(options or {}), **keywords}
-
-
-class Options:
-    """The options of `minimize`, checked; `settings` are those that its drivers need."""
-
-    def __init__(
-        self,
-        dtype: np.dtype[Any],
-        *,
-        lr: float = 1.0,
-        rho: float = 0.95,
-        eps: float = 1e-6,
-        lr_decay: float = 0.0,
-        maxiter: float | None = None,
-        maxfev: float | None = None,
-        maxtime: float | None = None,
-        gtol: float | None = None,
-        ftol: float | None = None,
-        xtol: float = 0.0,
-        safeguard: bool = True,
-        averaging: bool = False,
-        disp: bool = False,
-        return_all: bool = False,
-        check_gradient: bool = False,
-        workers: Any = None,
-        finite_diff_rel_step: ArrayLike | None = None,
-        constraints: Any = None,
-        hess: Any = None,
-        hessp: Any = None,
-        **unknown: Any,
-    ) -> None:
-        if constraints is not None and np.size(constraints):
-            raise ValueError("ADADELTA cannot handle constraints; give limits of x as bounds")
-        for name, value in {"hess": hess, "hessp": hessp}.items():
-            if value is not None:
-                _warn(f"ADADELTA uses first derivatives; {name} is not used", RuntimeWarning)
-        if unknown:
-            _warn(f"Unknown solver options: {', '.join(unknown)}", OptimizeWarning)
-        flags = {"safeguard": safeguard, "averaging": averaging, "return_all": return_all}
-        flags |= {"check_gradient": check_gradient}
-        for name, value in flags.items():
-            arrays.check_flag(name, value)
-        if not isinstance(disp, (bool, np.bool_)):
-            arrays.check_integer("disp", disp)  # SciPy's habit
-        if safeguard and (lr_decay or averaging):
-            raise ValueError(
-                "lr_decay and averaging are for noisy objectives: they need safeguard=False"
-            )
-        for name, value in {"lr": lr, "rho": rho, "eps": eps}.items():
-            arrays.check_hyperparameter(name, value, dtype)
-        for name, value in {"gtol": gtol, "ftol": ftol, "xtol": xtol, "lr_decay": lr_decay}.items():
-            if value is not None:
-                arrays.check_hyperparameter(name, value)
-        default_gtol, default_ftol = _TOLERANCES[dtype]
-        gtol = default_gtol if gtol is None else gtol
-        ftol = default_ftol if ftol is None else ftol
-        self.settings = np.array(
-            [
-                (
-                    lr,
-                    rho,
-                    eps,
-                    lr_decay,
-                    gtol,
-                    ftol,
-                    xtol,
-                    _limit("maxiter", maxiter, 0, _DEFAULT_MAXITER),
-                    _limit("maxfev", maxfev, 1, math.inf),
-                    0,  # per_element: set when the differences are known
-                    bool(safeguard),
-                    bool(averaging),
-                )
-            ],
-            iteration.SETTINGS,
-        )
-        self.maxtime = math.inf if maxtime is None else arrays.check_number("maxtime", maxtime)
-        if not self.maxtime >= 0:
-            raise ValueError(f"maxtime must be at least 0 seconds, but is {maxtime}")
-        self.disp = disp
-        self.return_all = return_all
-        self.check_gradient = check_gradient
-        self.workers = workers
-        self.finite_diff_rel_step = finite_diff_rel_step
-
-
-def _limit(name: str, value: object, least: int, default: float) -> float:
-    if value is None:
-        return default
-    number = arrays.check_number(name, value)
-    if not number >= least:
-        raise ValueError(f"{name} must be at least {least}, but is {number}")
-    return number if math.isinf(number) else math.floor(number)
-
-
-def _warn(message: str, category: type[Warning]) -> None:
-    warnings.warn(message, category, stacklevel=4)
-
-
-def start_of(x0: ArrayLike, most_dimensions: int = 1) -> NDArray[Any]:
-    """Return a new array of the right dtype."""
-    arrays.refuse_masked("x0", x0)
-    given = np.asarray(x0)
-    if given.dtype.kind not in "fiub":
-        raise TypeError(f"x0 must hold real numbers, but has dtype {given.dtype}")
-    if given.ndim > most_dimensions:
-        only = "one dimension" if most_dimensions == 1 else "one or two dimensions"
-        raise ValueError(f"'x0' must only have {only}. Its shape is {given.shape}.")
-    if given.size == 0 and not (given.ndim == 2 and given.shape[1] > 0):
-        raise ValueError("x0 must not be empty")
-    single = given.dtype.newbyteorder("=") == np.float32
-    x = np.array(given, np.float32 if single else np.float64, ndmin=1)
-    arrays.check_finite("x0", x)
-    return x
-
-
-def derivative(
-    jac: Any, x: NDArray[Any], lower: NDArray[Any], upper: NDArray[Any], rel_step: Any
-) -> tuple[Any, Differences | None]:
-    """Return jac as True, a function or None, and in the last case differences instead."""
-    if isinstance(jac, (bool, np.bool_)):
-        jac = True if jac else None
-    if jac is True or callable(jac) or (isinstance(jac, str) and jac == "inplace"):
-        if rel_step is not None:
-            _warn(
-                "finite_diff_rel_step is not used, because jac gives the gradient", RuntimeWarning
-            )
-        return jac, None
-    scheme = "2-point" if jac is None else jac
-    if not isinstance(scheme, str) or scheme not in SCHEMES:
-        raise ValueError(
-            "jac must be a function, True, False, None or one of inplace, "
-            f"{', '.join(SCHEMES)}, "
-            f"but is {jac!r}"
-        )
-    return None, Differences(scheme, x, lower, upper, rel_step)
-
-
 def _driver(
     fun: Callable[..., Any],
     jac: Any,
@@ -472,11 +299,11 @@ def _driver(
         objective = compiled.compile_objective(fun, jac, args, x.dtype, is_complex)
         if objective is not None:
             if workers is not None:
-                _warn("workers is not used: the objective is compiled", RuntimeWarning)
+                problem.warn("workers is not used: the objective is compiled", RuntimeWarning)
             return partial(compiled.descend, objective, differences)
 
     if workers is not None and differences is None:
-        _warn("workers is not used: it is for finite differences", RuntimeWarning)
+        problem.warn("workers is not used: it is for finite differences", RuntimeWarning)
         workers = None
 
     def drive(*run: Any) -> None:
@@ -500,69 +327,3 @@ def _mapper(workers: Any) -> Iterator[Callable[..., Any]]:
             yield pool.map
     else:
         raise ValueError(f"workers must be -1, a positive number or a map, but is {workers}")
-
-
-def _as_result(vectors: NDArray[Any], run: Any) -> OptimizeResult:
-    """Return what a run found."""
-    found = dict(zip(iteration.RUN.names or (), run.item(), strict=True))
-    status, message = ENDS[found["end"]]
-    return OptimizeResult(
-        x=vectors[iteration.X].copy(),
-        fun=found["value"],
-        jac=vectors[iteration.GRAD].copy(),
-        nit=max(found["nit"], 0),
-        nfev=found["nfev"],
-        njev=found["njev"],
-        status=status,
-        success=status == 0,
-        message=message,
-    )
-
-
-def _reporter(
-    callback: Callable[..., Any] | None, allvecs: list[NDArray[Any]] | None
-) -> Callable[[NDArray[Any], float], bool] | None:
-    """Return a function of each iterate and its value that tells whether to stop."""
-    if callback is None and allvecs is None:
-        return None
-    if callback is not None and not callable(callback):
-        raise TypeError(f"callback must be callable, but is a {type(callback).__name__}")
-    call: Callable[..., Any] = (lambda xk: None) if callback is None else callback
-    by_keyword = _parameters(call) == ["intermediate_result"]
-
-    def report(x: NDArray[Any], value: float) -> bool:
-        if allvecs is not None:
-            allvecs.append(x.copy())
-        try:
-            if by_keyword:
-                call(intermediate_result=OptimizeResult(x=x.copy(), fun=value))
-            else:
-                call(x.copy())
-        except StopIteration:
-            return True
-        return False
-
-    return report
-
-
-def _parameters(function: Callable[..., Any]) -> list[str]:
-    lenient: dict[str, Any] = {}
-    if sys.version_info >= (3, 14):  # annotations may name what does not exist at run time
-        import annotationlib
-
-        lenient = {"annotation_format": annotationlib.Format.FORWARDREF}
-    try:
-        return list(inspect.signature(function, **lenient).parameters)
-    except (TypeError, ValueError):  # some functions written in C tell nothing
-        return []
-
-
-def _announce(result: OptimizeResult) -> None:
-    if result.success:
-        print(result.message)
-    else:
-        warnings.warn(result.message, OptimizeWarning, stacklevel=3)
-    print(f"         Current function value: {result.fun:f}")
-    print(f"         Iterations: {result.nit}")
-    print(f"         Function evaluations: {result.nfev}")
-    print(f"         Gradient evaluations: {result.njev}")

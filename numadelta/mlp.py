@@ -1,4 +1,7 @@
-"""The multi-layer perceptron: flat parameters, hand-written backpropagation, fit and predict."""
+"""The multi-layer perceptron: settings and flat parameters, fit, predict, save and load.
+
+One class with ten documented methods, hence so long; what they do is in the files it imports.
+"""
 
 from __future__ import annotations
 
@@ -12,13 +15,13 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from numadelta import (
     arrays,
-    checkpoint,
     checkpoints,
     custom,
     data,
     evaluation,
     layers,
     losses,
+    model_file,
     training,
 )
 from numadelta.backprop import (
@@ -39,11 +42,6 @@ from numadelta.minibatches import Batches
 from numadelta.optimizer import Adadelta
 
 INITIALIZATIONS = ("auto", "he", "glorot")
-
-FILE_FORMAT = "numadelta.MLP"
-FILE_VERSION = 2
-# What files of version 1 lack.
-LATER_SETTINGS = {"dropout": 0.0, "input_dropout": 0.0}
 
 Pair = tuple[Callable[..., float], Callable[..., float]]
 
@@ -423,16 +421,7 @@ class MLP:
                 "validation_data": data.checksum(*(held_out or ())),
                 **clip._asdict(),
             }
-            functions = {**self._pairs(), **({"lr": (lr,)} if callable(lr) else {})}
-            options["functions"] = {
-                name: [fingerprint(function) for function in pair]
-                for name, pair in functions.items()
-            }
-            context = {
-                "network": self._settings(),
-                "options": options,
-                "notes": self._checked_notes(),
-            }
+            context = self._context(options, {"lr": (lr,)} if callable(lr) else {})
             saver, saved = checkpoints.begin(checkpoint, resume, context)
         self.stop_training = False
         before = optimizer = self._optimizer
@@ -461,6 +450,18 @@ class MLP:
         for text in run.complaints():
             warnings.warn(text, RuntimeWarning, stacklevel=2)
         return run.history
+
+    def _context(self, options: dict[str, Any], functions: dict[str, Any]) -> dict[str, Any]:
+        """Return what a checkpoint says of its training."""
+        functions = {
+            name: [fingerprint(function) for function in pair]
+            for name, pair in (self._pairs() | functions).items()
+        }
+        return {
+            "network": self._settings(),
+            "options": options | {"functions": functions},
+            "notes": self._checked_notes(),
+        }
 
     def _new_optimizer(self, shared_delta: bool) -> Adadelta:
         return Adadelta(
@@ -602,8 +603,7 @@ class MLP:
             If the file cannot be written.
         """
         arrays.check_finite("theta", self._theta)
-        content = {"network": self._settings(), "notes": self._checked_notes()}
-        checkpoint.write(path, FILE_FORMAT, FILE_VERSION, content, theta=self._theta)
+        model_file.write(path, self._settings(), self._checked_notes(), self._theta)
 
     def _settings(self) -> dict[str, Any]:
         """Return the arguments of the constructor as JSON takes them, None for functions."""
@@ -663,30 +663,13 @@ class MLP:
         given = {name: pair for name, pair in pairs.items() if pair is not None}
         for name, functions in given.items():
             custom.check_pair(name, functions, 1 + (name == "loss"), np.dtype(np.float64))
-        kinds = {FILE_FORMAT: FILE_VERSION, checkpoints.KIND: checkpoints.VERSION}
-        version, content, saved = checkpoint.read(path, kinds)
-        settings, notes = content.get("network", content), content.get("notes", {})
-        if not isinstance(settings, dict) or not isinstance(notes, dict):
-            raise checkpoint.CheckpointError(f"{path} is corrupt: network and notes must be dicts")
-        if "network" not in content and version == 1:
-            settings = LATER_SETTINGS | settings
-        for name, pair in pairs.items():
-            if name in settings and (settings[name] is None) != (pair is not None):
-                known = "functions that no file can hold" if pair is None else settings[name]
-                raise ValueError(f"{name} is {pair!r}, but {path} was saved with {known}")
-        try:
-            # First, for a network of damaged sizes may be too large to make.
-            count = parameter_count(tuple(settings["layer_sizes"]))
-            theta = saved["theta"]
-            if theta.shape != (count,):
-                raise ValueError(f"theta has shape {theta.shape}, but the layers need ({count},)")
+        settings, notes, theta = model_file.read(path, pairs)
+        with model_file.complaints_of(path):
             net = cls(**settings | given)
             if missing := sorted(net._settings().keys() - settings.keys()):
                 raise ValueError(f"the settings lack {', '.join(missing)}")
             arrays.check_like("theta", theta, net.theta)
             arrays.check_finite("theta", theta)
-        except (ValueError, TypeError, KeyError) as error:
-            raise checkpoint.CheckpointError(f"{path} is corrupt: {error}") from error
         net.theta[:] = theta
         net.notes = notes
         return net

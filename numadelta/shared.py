@@ -16,8 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numadelta import arrays, kernels, threads
+from numadelta.compiling import loop
 from numadelta.cpu import CpuState
-from numadelta.kernels import adadelta_rule, coupled_grad, first_unusable, loop
+from numadelta.kernels import adadelta_rule, coupled_grad, first_unusable
 
 # So many sums side by side, in the dtype of the parameters: in a single one each addition would
 # wait for the last, and sums in float64 take twice the time of a float32 step.

@@ -10,24 +10,16 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from numadelta import arrays, kernels, progress
-from numadelta.backprop import layer_bounds
+from numadelta import arrays, progress
 from numadelta.callbacks import Hooks
 from numadelta.checkpoint import CheckpointError
 from numadelta.checkpoints import Checkpoints, Saved
 from numadelta.clipping import Clip, euclidean_norm
+from numadelta.figures import EffectiveRates, Figures
 from numadelta.history import History
 from numadelta.interrupts import Terminated
 from numadelta.minibatches import Batches
 from numadelta.optimizer import Adadelta
-
-# The norm of the gradient is taken in every tenth batch, or less often if that is twenty times an
-# epoch: in each batch it costs 3 to 8 %.
-NORM_EVERY, NORMS = 10, 20
-# Quantiles of effective rates are over so many parameters of a layer, at most: of 10,000 they take
-# 1 % of a short epoch.
-RATES = 1_000
-QUANTILES = (0.05, 0.5, 0.95)
 
 
 class Mark(NamedTuple):
@@ -43,41 +35,6 @@ class Mark(NamedTuple):
     stopped: bool = False
     callbacks: list[dict[str, Any]] | None = None
     lr: float | None = None
-
-
-class Figures:
-    """What the batches of an epoch came to, each at its place, so that a repeated one counts once.
-
-    Only adding a number to a list is done in each batch, for all else is a part of the step of a
-    tiny network; the sums are made of the lists when they are asked for.
-    """
-
-    def __init__(self, batches: Batches, sums: tuple[float, ...] = (0.0, 0.0, 0.0)) -> None:
-        self.batches = batches
-        self.sums = sums  # over the batches before a resume, whose places hold zeros
-        self.norm_every = max(NORM_EVERY, batches.count // NORMS)
-        self.losses, self.hits = [0.0] * batches.count, [0.0] * batches.count
-        self.norms = [0.0] * self._norms(batches.count)
-
-    def _norms(self, batch: int) -> int:
-        """Return in how many of so many batches the norm is taken."""
-        return -(-batch // self.norm_every)
-
-    def totals(self, batch: int) -> tuple[float, ...]:
-        """Return the sums over so many batches: of loss by row, hits and norm of the gradient."""
-        loss, hits, norm = self.sums
-        # One after the other, for a resumed epoch to have the bits of one that was not interrupted;
-        # from Python 3.12 on, `sum` does not.  Without JIT, the numbers are NumPy's.
-        for number in map(float, self.losses[: min(batch, self.batches.count - 1)]):
-            loss += number * self.batches.size
-        if batch == self.batches.count:
-            loss += float(self.losses[-1]) * self.batches.tail
-        if self.batches.network.counts_hits:
-            for number in map(float, self.hits[:batch]):
-                hits += number
-        for number in self.norms[: self._norms(batch)]:
-            norm += number
-        return loss, hits, norm
 
 
 class Training:
@@ -105,7 +62,7 @@ class Training:
         self.checkpoints = checkpoints
         self.history = History()
         self.unsaved: list[str] = []
-        self._sample = _sample(batches.network.sizes, bool(optimizer.shared_delta))
+        self._rates = EffectiveRates(optimizer, batches.network.sizes)
         self._begin_epoch(0, False)
 
     def _begin_epoch(self, epoch: int, stopped: bool) -> None:
@@ -226,26 +183,13 @@ class Training:
         if self.validate is not None:
             logs["val_loss"], logs["val_score"] = self.validate()
         logs["grad_norm"] = norm / len(self._figures.norms)
-        logs["effective_lr"] = self._effective_rates()
+        logs["effective_lr"] = self._rates.quantiles()
         logs["lr"] = float(self.optimizer.lr)  # type: ignore[arg-type]
         logs["seconds"] = time.perf_counter() - self._started
         stopped = self.hooks.call("on_epoch_end", epoch, logs) or stopped
         shown.end_epoch(epoch, logs)  # with what callbacks have changed
         self.history.append(logs)
         self._begin_epoch(epoch + 1, stopped)
-
-    def _effective_rates(self) -> list[list[float]]:
-        square_avg, acc_delta = self.optimizer.square_avg, self.optimizer.acc_delta
-        found = []
-        for places, groups in self._sample:
-            rates = np.empty(places.size, square_avg.dtype)
-            averages = square_avg.take(places), acc_delta.take(groups)
-            kernels.effective_rates(*averages, self.optimizer.eps, rates)
-            # By nearest rank: np.quantile takes longer than a small epoch.
-            ranks = [round(quantile * (rates.size - 1)) for quantile in QUANTILES]
-            rates.partition(ranks)
-            found.append(rates[ranks].tolist())
-        return found
 
     def _save_if_best(self, shown: progress.Silent) -> None:
         losses = self.history.history.get("val_loss" if self.validate else "loss", [])
@@ -356,18 +300,6 @@ class Training:
         self.history = history
         self._mark = Mark(epoch, steps - batch, settings["rng"], stopped)
         self._figures, self._started = figures, started
-
-
-def _sample(
-    sizes: tuple[int, ...], shared_delta: bool
-) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
-    """Return the places of some parameters of each layer, evenly spread, and of their E[dx^2]."""
-    found = []
-    for layer, (start, middle, stop) in enumerate(layer_bounds(sizes)):
-        # No whole number apart, which might be the same column of the weights again and again.
-        places = np.linspace(start, stop - 1, min(RATES, stop - start)).round().astype(np.int64)
-        found.append((places, 2 * layer + (places >= middle) if shared_delta else places))
-    return found
 
 
 def _with_prefix(members: dict[str, Any], prefix: str) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import pytest
 import mlp_reference
 import numadelta as nd
 from mlp_reference import problem
-from numadelta import training
+from numadelta import figures
 from numadelta.history import History
 
 SIZES = (4, 6, 3)
@@ -233,7 +233,7 @@ def test_before_any_gradient_they_are_one():
 
 @pytest.mark.parametrize("limit", [1, 2, 5, 10, 20, 21, 22, 30, 31, 1000])
 def test_large_layers_are_sampled_evenly(monkeypatch, limit):
-    monkeypatch.setattr(training, "RATES", limit)
+    monkeypatch.setattr(figures, "RATES", limit)
     net, X, y = net_and_data()
     history = fit(net, X, y, 1)
     rates = layers_of(net.optimizer.effective_lr(), SIZES)

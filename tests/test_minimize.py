@@ -85,7 +85,7 @@ from minimizing import (
     rosenbrock,
     rosenbrock_slope,
 )
-from numadelta import minimizer
+from numadelta import problem
 
 
 @pytest.fixture(params=DOORS)
@@ -188,8 +188,8 @@ def test_maxiter_is_ten_thousand_by_default_and_may_be_infinite(minimize, monkey
         calls = itertools.count()
         return lambda x: (-float(k := next(calls)), np.array([(-1.0) ** k]))
 
-    assert minimizer._DEFAULT_MAXITER == 10_000
-    monkeypatch.setattr("numadelta.minimizer._DEFAULT_MAXITER", 300)
+    assert problem._DEFAULT_MAXITER == 10_000
+    monkeypatch.setattr("numadelta.problem._DEFAULT_MAXITER", 300)
     assert minimize(falls_for_ever(), [0.0], jac=True).nit == 300
     assert minimize(falls_for_ever(), [0.0], jac=True, maxiter=None).nit == 300
     found = minimize(falls_for_ever(), [0.0], jac=True, maxiter=np.inf, maxfev=400)

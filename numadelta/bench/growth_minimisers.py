@@ -10,7 +10,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 import numadelta as nd
-from numadelta import iteration
+from numadelta import state
 from numadelta.bench import fits, worker
 from numadelta.bench.classics import rosenbrock
 from numadelta.bench.growth_points import (
@@ -37,7 +37,7 @@ ITERATIONS = 50  # at least
 EVALUATIONS = 100  # of a run with the safeguard, at most
 
 # Without the safeguard neither step, change, rate nor direction is used.
-PLAIN_ROWS = iteration.ROWS - 4
+PLAIN_ROWS = state.ROWS - 4
 
 
 def minimise(quick: bool) -> dict[str, Any]:
@@ -59,7 +59,7 @@ def minimise(quick: bool) -> dict[str, Any]:
         "marks": [
             *end_of_fixed_cost(compiled, "bookkeeping takes half"),
             *end_of_fixed_cost(python, "Python takes half"),
-            *cache_marks(8 * iteration.ROWS, f"{iteration.ROWS} arrays", (2, 3)),
+            *cache_marks(8 * state.ROWS, f"{state.ROWS} arrays", (2, 3)),
             *cache_marks(8 * PLAIN_ROWS, f"{PLAIN_ROWS} arrays", (2, 3)),
         ],
     }

@@ -1,0 +1,181 @@
+"""What `minimize` and `minimize_batch` are asked: start, gradient and options, all checked."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.optimize import OptimizeWarning
+
+from numadelta import arrays, state
+from numadelta.differences import SCHEMES, Differences
+
+# What a first-order method needs does not grow with the number of variables, hence no 200 * n.
+_DEFAULT_MAXITER = 10_000
+
+# gtol and ftol.  In float32 gradients are seldom right to 1e-5.
+_TOLERANCES = {np.dtype(np.float32): (1e-4, 1e-6), np.dtype(np.float64): (1e-5, 1e-12)}
+
+
+def merged(
+    options: dict[str, Any] | None, keywords: dict[str, Any], tol: float | None
+) -> dict[str, Any]:
+    """Return all options, however they were given."""
+    if not isinstance(options, (dict, type(None))):
+        raise TypeError(f"options must be a dict, but is a {type(options).__name__}")
+    if twice := sorted(set(options or ()) & set(keywords)):
+        raise TypeError(f"given twice, in options and as a keyword: {', '.join(twice)}")
+    given = {**(options or {}), **keywords}
+    if tol is not None:
+        given.setdefault("gtol", tol)
+    return given
+
+
+class Options:
+    """The options of `minimize`, checked; `settings` are those that its drivers need.
+
+    Their ``per_element`` is set by `derivative`.
+    """
+
+    def __init__(
+        self,
+        dtype: np.dtype[Any],
+        *,
+        lr: float = 1.0,
+        rho: float = 0.95,
+        eps: float = 1e-6,
+        lr_decay: float = 0.0,
+        maxiter: float | None = None,
+        maxfev: float | None = None,
+        maxtime: float | None = None,
+        gtol: float | None = None,
+        ftol: float | None = None,
+        xtol: float = 0.0,
+        safeguard: bool = True,
+        averaging: bool = False,
+        disp: bool = False,
+        return_all: bool = False,
+        check_gradient: bool = False,
+        workers: Any = None,
+        finite_diff_rel_step: ArrayLike | None = None,
+        constraints: Any = None,
+        hess: Any = None,
+        hessp: Any = None,
+        **unknown: Any,
+    ) -> None:
+        if constraints is not None and np.size(constraints):
+            raise ValueError("ADADELTA cannot handle constraints; give limits of x as bounds")
+        for name, value in {"hess": hess, "hessp": hessp}.items():
+            if value is not None:
+                warn(f"ADADELTA uses first derivatives; {name} is not used", RuntimeWarning)
+        if unknown:
+            warn(f"Unknown solver options: {', '.join(unknown)}", OptimizeWarning)
+        flags = {"safeguard": safeguard, "averaging": averaging, "return_all": return_all}
+        flags |= {"check_gradient": check_gradient}
+        for name, value in flags.items():
+            arrays.check_flag(name, value)
+        if not isinstance(disp, (bool, np.bool_)):
+            arrays.check_integer("disp", disp)  # SciPy's habit
+        if safeguard and (lr_decay or averaging):
+            raise ValueError(
+                "lr_decay and averaging are for noisy objectives: they need safeguard=False"
+            )
+        for name, value in {"lr": lr, "rho": rho, "eps": eps}.items():
+            arrays.check_hyperparameter(name, value, dtype)
+        for name, value in {"gtol": gtol, "ftol": ftol, "xtol": xtol, "lr_decay": lr_decay}.items():
+            if value is not None:
+                arrays.check_hyperparameter(name, value)
+        default_gtol, default_ftol = _TOLERANCES[dtype]
+        values = {
+            "lr": lr,
+            "rho": rho,
+            "eps": eps,
+            "lr_decay": lr_decay,
+            "gtol": default_gtol if gtol is None else gtol,
+            "ftol": default_ftol if ftol is None else ftol,
+            "xtol": xtol,
+            "maxiter": _limit("maxiter", maxiter, 0, _DEFAULT_MAXITER),
+            "maxfev": _limit("maxfev", maxfev, 1, math.inf),
+            "per_element": 0,
+            "safeguard": safeguard,
+            "averaging": averaging,
+        }
+        names = state.SETTINGS.names or ()
+        self.settings = np.array([tuple(values[name] for name in names)], state.SETTINGS)
+        self.maxtime = math.inf if maxtime is None else arrays.check_number("maxtime", maxtime)
+        if not self.maxtime >= 0:
+            raise ValueError(f"maxtime must be at least 0 seconds, but is {maxtime}")
+        self.disp = disp
+        self.return_all = return_all
+        self.check_gradient = check_gradient
+        self.workers = workers
+        self.finite_diff_rel_step = finite_diff_rel_step
+
+
+def _limit(name: str, value: object, least: int, default: float) -> float:
+    if value is None:
+        return default
+    number = arrays.check_number(name, value)
+    if not number >= least:
+        raise ValueError(f"{name} must be at least {least}, but is {number}")
+    return number if math.isinf(number) else math.floor(number)
+
+
+def warn(message: str, category: type[Warning]) -> None:
+    """Warn from a function that `minimize` or `minimize_batch` calls, at the line that calls it."""
+    warnings.warn(message, category, stacklevel=4)
+
+
+def start_of(x0: ArrayLike, most_dimensions: int = 1) -> NDArray[Any]:
+    """Return a new array of the right dtype."""
+    arrays.refuse_masked("x0", x0)
+    given = np.asarray(x0)
+    if given.dtype.kind not in "fiub":
+        raise TypeError(f"x0 must hold real numbers, but has dtype {given.dtype}")
+    if given.ndim > most_dimensions:
+        only = "one dimension" if most_dimensions == 1 else "one or two dimensions"
+        raise ValueError(f"'x0' must only have {only}. Its shape is {given.shape}.")
+    if given.size == 0 and not (given.ndim == 2 and given.shape[1] > 0):
+        raise ValueError("x0 must not be empty")
+    single = given.dtype.newbyteorder("=") == np.float32
+    x = np.array(given, np.float32 if single else np.float64, ndmin=1)
+    arrays.check_finite("x0", x)
+    return x
+
+
+def clipped(x: NDArray[Any], lower: NDArray[Any], upper: NDArray[Any]) -> NDArray[Any]:
+    """Return a start inside its bounds."""
+    if ((lower <= x) & (x <= upper)).all():
+        return x
+    message = "Initial guess is not within the specified bounds and was clipped."
+    warnings.warn(message, RuntimeWarning, stacklevel=3)
+    return np.clip(x, lower, upper)
+
+
+def derivative(
+    jac: Any, x: NDArray[Any], lower: NDArray[Any], upper: NDArray[Any], options: Options
+) -> tuple[Any, Differences | None]:
+    """Return jac as True, "inplace", a function or None, and in the last case differences instead.
+
+    `options` learn what these cost.
+    """
+    rel_step = options.finite_diff_rel_step
+    if isinstance(jac, (bool, np.bool_)):
+        jac = True if jac else None
+    if jac is True or callable(jac) or (isinstance(jac, str) and jac == "inplace"):
+        if rel_step is not None:
+            warn("finite_diff_rel_step is not used, because jac gives the gradient", RuntimeWarning)
+        return jac, None
+    scheme = "2-point" if jac is None else jac
+    if not isinstance(scheme, str) or scheme not in SCHEMES:
+        raise ValueError(
+            "jac must be a function, True, False, None or one of inplace, "
+            f"{', '.join(SCHEMES)}, "
+            f"but is {jac!r}"
+        )
+    differences = Differences(scheme, x, lower, upper, rel_step)
+    options.settings["per_element"] = differences.per_element
+    return None, differences
