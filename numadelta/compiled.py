@@ -219,9 +219,11 @@ def compile_objective(
     """
     wanted = fun, jac, _type_of(args), dtype, is_complex
     found = _compiled(*wanted)
-    if found is not None and not all(map(_is_current, found.owners)):
-        _compiled.cache_clear()
-        found = _compiled(*wanted)
+    for function, overload in () if found is None else found.owners:
+        if overload not in function.overloads.values():  # but what `recompile` has made
+            _compiled.cache_clear()
+            found = _compiled(*wanted)
+            break
     return None if found is None else found._replace(args=args)
 
 
@@ -242,12 +244,6 @@ def _type_of(args: tuple[Any, ...]) -> Any:
             )
         found.append(kind)
     return types.Tuple(found)
-
-
-def _is_current(owner: Any) -> bool:
-    """Tell whether a function still has this machine code, which `recompile` replaces."""
-    function, overload = owner
-    return function.overloads.get(overload.signature.args) is overload
 
 
 _NOTHING = types.Tuple(())

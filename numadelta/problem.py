@@ -73,10 +73,10 @@ class Options:
                 warn(f"ADADELTA uses first derivatives; {name} is not used", RuntimeWarning)
         if unknown:
             warn(f"Unknown solver options: {', '.join(unknown)}", OptimizeWarning)
-        flags = {"safeguard": safeguard, "averaging": averaging, "return_all": return_all}
-        flags |= {"check_gradient": check_gradient}
-        for name, value in flags.items():
-            arrays.check_flag(name, value)
+        arrays.check_flag("safeguard", safeguard)
+        arrays.check_flag("averaging", averaging)
+        arrays.check_flag("return_all", return_all)
+        arrays.check_flag("check_gradient", check_gradient)
         if not isinstance(disp, (bool, np.bool_)):
             arrays.check_integer("disp", disp)  # SciPy's habit
         if safeguard and (lr_decay or averaging):
@@ -104,7 +104,7 @@ class Options:
             "averaging": averaging,
         }
         names = state.SETTINGS.names or ()
-        self.settings = np.array([tuple(values[name] for name in names)], state.SETTINGS)
+        self.settings = np.array([tuple(map(values.__getitem__, names))], state.SETTINGS)
         self.maxtime = math.inf if maxtime is None else arrays.check_number("maxtime", maxtime)
         if not self.maxtime >= 0:
             raise ValueError(f"maxtime must be at least 0 seconds, but is {maxtime}")
