@@ -219,8 +219,8 @@ def compile_objective(
     """
     wanted = fun, jac, _type_of(args), dtype, is_complex
     found = _compiled(*wanted)
-    for function, overload in () if found is None else found.owners:
-        if overload not in function.overloads.values():  # but what `recompile` has made
+    for function, code in () if found is None else found.owners:
+        if code not in function.overloads.values():  # but what `recompile` has made
             _compiled.cache_clear()
             found = _compiled(*wanted)
             break

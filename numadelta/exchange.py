@@ -128,6 +128,18 @@ def to_npz(net: MLP, path: str | os.PathLike[str]) -> None:
         If the name ends otherwise.
     OSError
         If it cannot be written.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> import numpy as np
+    >>> import numadelta as nd
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = pathlib.Path(folder, "weights.npz")
+    ...     nd.exchange.to_npz(nd.MLP((4, 3)), path)
+    ...     with np.load(path) as file:
+    ...         {name: array.shape for name, array in file.items()}
+    {'W0': (4, 3), 'b0': (3,)}
     """
     path = Path(path)
     if path.suffix != ".npz":
@@ -158,6 +170,18 @@ def from_npz(path: str | os.PathLike[str], *, transposed: bool = False, **option
         If the file holds something else, or as in `from_layers`.
     OSError
         If it cannot be read.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> import numpy as np
+    >>> import numadelta as nd
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = pathlib.Path(folder, "weights.npz")
+    ...     np.savez(path, W0=np.eye(2), b0=np.ones(2))
+    ...     net = nd.exchange.from_npz(path, loss="squared_error")
+    >>> net.predict([[1.0, 2.0]])
+    array([[2., 3.]])
     """
     content = Path(path).read_bytes()
     try:

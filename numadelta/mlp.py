@@ -382,6 +382,16 @@ class MLP:
             `checkpoint` is given, and return the history (SIGTERM: in the main thread, if nothing
             else handles it); if a checkpoint could not be written or a damaged one was passed over;
             and if all gradients have become zero.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import numadelta as nd
+        >>> X = np.random.default_rng(0).normal(size=(200, 2))
+        >>> net = nd.MLP((2, 16, 2))
+        >>> history = net.fit(X, X.sum(axis=1) > 0, epochs=20, batch_size=20, verbose=0)
+        >>> history["score"][-1] > 0.9
+        True
         """
         network = self._network()
         samples, y = self._check_data(X, y)
@@ -504,6 +514,13 @@ class MLP:
         -------
         ndarray
             Shape (n,) for classes and for a single output, else (n, outputs).
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import numadelta as nd
+        >>> nd.MLP((2, 3)).predict(np.zeros((2, 2)))
+        array([0, 0])
         """
         outputs = evaluation.outputs(self._network(), self._views(), self._check_samples(X))
         if self.loss == "cross_entropy":
@@ -529,6 +546,13 @@ class MLP:
         ------
         ValueError
             If the loss is squared error, which knows no probabilities.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import numadelta as nd
+        >>> nd.MLP((2, 4)).predict_proba(np.zeros((1, 2)))
+        array([[0.25, 0.25, 0.25, 0.25]], dtype=float32)
         """
         if self.loss not in losses.COUNT_HITS:
             raise ValueError("only networks for classes predict probabilities; use predict")
@@ -561,6 +585,14 @@ class MLP:
         score : float
             Share of right answers; for squared error and a loss of yours R^2, averaged over the
             outputs.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import numadelta as nd
+        >>> loss, score = nd.MLP((2, 4)).evaluate(np.zeros((2, 2)), [0, 1])
+        >>> round(loss, 3), score
+        (1.386, 0.5)
         """
         X, y = self._check_data(X, y)
         if sample_weight is not None:
@@ -601,6 +633,17 @@ class MLP:
             If a parameter is not finite.
         OSError
             If the file cannot be written.
+
+        Examples
+        --------
+        >>> import pathlib, tempfile
+        >>> import numadelta as nd
+        >>> net = nd.MLP((2, 3), seed=5)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     net.save(pathlib.Path(folder, "net.npz"))
+        ...     again = nd.MLP.load(pathlib.Path(folder, "net.npz"))
+        >>> (again.theta == net.theta).all()
+        np.True_
         """
         arrays.check_finite("theta", self._theta)
         model_file.write(path, self._settings(), self._checked_notes(), self._theta)
@@ -658,6 +701,16 @@ class MLP:
             If functions are missing, or given where the file has a name.
         OSError
             If the file cannot be read.
+
+        Examples
+        --------
+        >>> import pathlib, tempfile
+        >>> import numadelta as nd
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = pathlib.Path(folder, "net.npz")
+        ...     nd.MLP((2, 3), activation="tanh").save(path)
+        ...     nd.MLP.load(path)
+        MLP((2, 3), activation='tanh', loss='cross_entropy', dtype=float32, parameters=9)
         """
         pairs = {"activation": activation, "loss": loss}
         given = {name: pair for name, pair in pairs.items() if pair is not None}

@@ -207,6 +207,15 @@ class Adadelta:
             not finite (``nonfinite="raise"``).  Nothing is updated then.
         RuntimeError
             If another thread is stepping this optimiser, or this one is (in a signal handler).
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import numadelta as nd
+        >>> x = np.ones(1)
+        >>> nd.Adadelta(x).step([0.1])
+        >>> x
+        array([0.99553233])
         """
         if self._busy.locked():
             raise RuntimeError("this optimiser is being stepped, by another thread or around this")
@@ -285,6 +294,16 @@ class Adadelta:
             ``steps``, ``skipped``, ``lr``, ``rho``, ``eps``, ``weight_decay``, ``maximize``,
             ``nonfinite``, ``square_avg`` and ``acc_delta``; and ``shared_delta``, if there are
             groups.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import numadelta as nd
+        >>> opt = nd.Adadelta(np.ones(1))
+        >>> opt.step([0.1])
+        >>> state = opt.state_dict()
+        >>> state["steps"], state["square_avg"]
+        (1, array([0.0005]))
         """
         names = ("steps", "skipped", *self._names())
         with self._between_steps():

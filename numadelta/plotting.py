@@ -65,6 +65,17 @@ def learning_curves(history: History, ax: Any | None = None) -> Any:
     ------
     ValueError
         If the history holds no whole epoch.
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> import numpy as np
+    >>> import numadelta as nd
+    >>> X = np.linspace(-1, 1, 20)[:, np.newaxis]
+    >>> history = nd.MLP((1, 2)).fit(X, X[:, 0] > 0, epochs=3, batch_size=20, verbose=0)
+    >>> ax = nd.plotting.learning_curves(history, ax=Figure().subplots())
+    >>> ax.get_xlabel()
+    'epoch'
     """
     _check_epochs(history)
     ax = _axes(ax)
@@ -430,6 +441,17 @@ def contour_path(
     -------
     matplotlib Axes
         The axes.
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> import numadelta as nd
+    >>> def bowl(x):
+    ...     return x[0] ** 2 + 2 * x[1] ** 2
+    >>> res = nd.minimize(bowl, [2.0, 1.0], return_all=True)
+    >>> ax = nd.plotting.contour_path(bowl, res.allvecs, ax=Figure().subplots())
+    >>> len(ax.lines) > 0
+    True
     """
     ax = _axes(ax)
     points = np.asarray(path, dtype=float)

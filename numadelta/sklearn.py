@@ -192,6 +192,16 @@ class MLPClassifier(ClassifierMixin, Perceptron):
         -------
         self
             The estimator.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from numadelta.sklearn import MLPClassifier
+        >>> model = MLPClassifier((8,), random_state=0)
+        >>> for _ in range(3):
+        ...     model = model.partial_fit(np.eye(2), ["no", "yes"], classes=["maybe", "no", "yes"])
+        >>> model.classes_, model.t_
+        (array(['maybe', 'no', 'yes'], dtype='<U5'), 6)
         """
         self._check_options()
         if self.early_stopping:
@@ -237,6 +247,19 @@ class MLPClassifier(ClassifierMixin, Perceptron):
         -------
         ndarray, shape (n,) or (n, n_classes)
             Of two classes, positive for the second; else in the order of `classes_`.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from numadelta.sklearn import MLPClassifier
+        >>> def hinge(output, target):
+        ...     return max(0.0, 1.0 - target * output)
+        >>> def slope(output, target):
+        ...     return -target if target * output < 1.0 else 0.0
+        >>> model = MLPClassifier((8,), loss=(hinge, slope), max_iter=1000, random_state=0)
+        >>> model = model.fit(np.eye(2), ["no", "yes"])
+        >>> model.decision_function(np.eye(2)) > 0
+        array([False,  True])
         """
         X = self._samples(X)
         return self.net_.predict(X)
@@ -254,6 +277,15 @@ class MLPClassifier(ClassifierMixin, Perceptron):
         -------
         ndarray, shape (n, n_classes)
             In the order of `classes_`.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from numadelta.sklearn import MLPClassifier
+        >>> model = MLPClassifier((8,), max_iter=200, tol=0.1, random_state=0)
+        >>> model = model.fit(np.eye(3), [1, 2, 3])
+        >>> model.predict_proba(np.eye(3)).sum(axis=1).round(6)
+        array([1., 1., 1.])
         """
         X = self._samples(X)
         probabilities = self.net_.predict_proba(X)
@@ -404,6 +436,16 @@ class MLPRegressor(RegressorMixin, Perceptron):
         -------
         self
             The estimator.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from numadelta.sklearn import MLPRegressor
+        >>> model = MLPRegressor((8,), random_state=0)
+        >>> for _ in range(3):
+        ...     model = model.partial_fit(np.eye(2), [0.5, 1.5])
+        >>> len(model.loss_curve_)
+        3
         """
         self._check_options()
         if self.early_stopping:
