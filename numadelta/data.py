@@ -52,6 +52,7 @@ def _sparse(given: Any, dtype: np.dtype[Any]) -> Any:
     if not csr.has_canonical_format:
         csr = csr.copy()
         csr.sum_duplicates()
+        _finite(csr.data, dtype, "X.data with its duplicates summed")
     return csr
 
 

@@ -15,6 +15,7 @@ from numadelta.cpu import CpuState
 from numadelta.shared import SharedState
 
 NONFINITE = ("raise", "skip", "propagate")
+HOW_TO_SKIP = " (nonfinite='skip' leaves such steps out)"
 
 
 def _make_state(
@@ -260,8 +261,8 @@ class Adadelta:
         limit = kernels.largest_usable(self.eps, float(info.max), float(info.tiny))
         return (
             f"grads[{index}] is {float(grads[bad])}, but {what} must be finite and at most "
-            f"{limit:.2g} (as {self._state.dtype} and with eps {self.eps:g}); nothing was updated "
-            "(nonfinite='skip' leaves such steps out)"
+            f"{limit:.2g} (as {self._state.dtype} and with eps {self.eps:g}); nothing was updated"
+            f"{HOW_TO_SKIP}"
         )
 
     def effective_lr(self) -> Any:

@@ -15,6 +15,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from itertools import starmap
+from numbers import Integral
 from queue import SimpleQueue
 from typing import Any
 
@@ -73,14 +74,14 @@ def set_num_threads(n: int) -> None:
     """
     global _num_threads
     limit = _max_threads()
-    if not isinstance(n, int) or isinstance(n, bool):
+    if not isinstance(n, Integral) or isinstance(n, bool):
         raise TypeError(f"n must be an int, but is {n!r}")
     if not 1 <= n <= limit:
         raise ValueError(
             f"n is {n}, but must be from 1 to {limit} (the environment variable "
             "NUMBA_NUM_THREADS, read when Numba is imported, raises the limit)"
         )
-    _num_threads = n
+    _num_threads = int(n)
 
 
 def use_threads(nbytes: int) -> bool:

@@ -19,7 +19,7 @@ from numadelta.figures import EffectiveRates, Figures
 from numadelta.history import History
 from numadelta.interrupts import Terminated
 from numadelta.minibatches import Batches
-from numadelta.optimizer import Adadelta
+from numadelta.optimizer import HOW_TO_SKIP, Adadelta
 
 
 class Mark(NamedTuple):
@@ -156,7 +156,8 @@ class Training:
                     clip(grad)
                 step(grad)
             except ValueError as error:
-                raise ValueError(f"epoch {epoch + 1}, batch {batch + 1}: {error}") from error
+                text = str(error).removesuffix(HOW_TO_SKIP)  # which is no option of `fit`
+                raise ValueError(f"epoch {epoch + 1}, batch {batch + 1}: {text}") from error
             if batch_hooks:
                 stopped = self.hooks.call("on_train_batch_end", batch, {"loss": loss})
                 if stopped and batch + 1 < count:

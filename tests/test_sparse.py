@@ -442,3 +442,10 @@ def test_the_products_keep_the_dtype(dtype):
     tolerance = 10 * np.finfo(dtype).eps
     np.testing.assert_allclose(out, X @ weights, rtol=tolerance, atol=tolerance)
     np.testing.assert_allclose(transposed, X.T @ (X @ weights), rtol=10 * tolerance, atol=tolerance)
+
+
+def test_duplicates_whose_sum_overflows_are_refused():
+    huge = np.full(2, 3e38, np.float32)
+    X = sparse.csr_array((huge, [1, 1], [0, 2]), shape=(1, 5))
+    with pytest.raises(ValueError, match="X.data with its duplicates summed must be finite"):
+        nd.MLP(SIZES).predict(X)

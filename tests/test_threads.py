@@ -47,8 +47,8 @@ def after_steps(steps, start, grads):
 
 
 def test_the_number_of_threads_is_what_was_set(four_threads):
-    nd.set_num_threads(3)
-    assert nd.get_num_threads() == 3
+    nd.set_num_threads(np.int64(3))
+    assert (nd.get_num_threads(), type(nd.get_num_threads())) == (3, int)
 
 
 @pytest.mark.parametrize("n", [0, -1, 5, 10**30])
