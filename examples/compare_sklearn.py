@@ -147,7 +147,8 @@ def texts(name: str, counts: Any, y: np.ndarray) -> Problem:
 OURS = [
     {"lr": [0.3, 1.0, 3.0]},
     {"callbacks": [[WeightAveraging()]]},
-    {"shared_delta": [True], "eps": [1e-8, 1e-7, 1e-6], "lr": [1.0, 5.0]},
+    {"shared_delta": [True]},
+    {"shared_delta": [True], "eps": [1e-10, 1e-9, 1e-8, 1e-7, 1e-6], "lr": [5.0]},
 ]
 THEIRS = {"learning_rate_init": [1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 3e-3, 5e-3, 7e-3, 1e-2, 2e-2]}
 
