@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from itertools import pairwise
 from time import perf_counter
 from typing import Any
@@ -185,6 +186,22 @@ def _solve(
             span[0] += 1
 
 
+@lru_cache(maxsize=128)
+def _solver(functions: tuple[Any, ...], args: Any, dtype: np.dtype[Any]) -> Callable[..., Any]:
+    """Return `_solve` for these types, which takes a third of a small call to find each time."""
+    matrix = types.Array(from_dtype(dtype), 2, "C")
+    return compiled.entry_point(
+        _solve,
+        (
+            *functions,
+            args,
+            *(types.int64, compiled.STEPS, matrix, compiled.RUNS),
+            *[matrix] * 5,
+            *(compiled.TICKS, compiled.SETTINGS, compiled.TICKS),
+        ),
+    )
+
+
 class _Batch:
     """The problems, where their solutions go, and how far they are."""
 
@@ -224,17 +241,7 @@ class _Batch:
                 "or *args"
             )
         *functions, _ = objective.types
-        matrix = types.Array(from_dtype(dtype), 2, "C")
-        solve = compiled.entry_point(
-            _solve,
-            (
-                *functions,
-                typeof(args),
-                *(types.int64, compiled.STEPS, matrix, compiled.RUNS),
-                *[matrix] * 5,
-                *(compiled.TICKS, compiled.SETTINGS, compiled.TICKS),
-            ),
-        )
+        solve = _solver(tuple(functions), typeof(args), dtype)
         count = len(self._runs)
         workers = min(threads.get_num_threads(), count)
         edges = np.linspace(0, count, workers + 1).astype(np.int64)
