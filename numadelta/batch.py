@@ -74,8 +74,8 @@ def minimize_batch(
     scipy.optimize.OptimizeResult
         With ``x`` and ``jac`` of shape (B, n), and ``fun``, ``nit``, ``nfev``, ``njev``,
         ``status`` and ``success`` of shape (B,).  ``status`` is that of `numadelta.minimize`; 99
-        marks problems that were not finished when the callback stopped the run.  ``message``
-        describes the whole.
+        marks problems that were not finished when the callback or Ctrl-C stopped the run.
+        ``message`` describes the whole.
 
     Raises
     ------

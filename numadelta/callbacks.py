@@ -252,7 +252,7 @@ class Hooks:
                 method(*arguments)
             except StopIteration:
                 stop = True
-        return stop or self._model.stop_training is True
+        return stop or bool(self._model.stop_training)
 
     def names(self) -> list[str]:
         """Return the types of the callbacks that keep a state."""

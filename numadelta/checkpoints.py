@@ -217,6 +217,14 @@ def _check_context(settings: dict[str, Any], context: dict[str, Any]) -> None:
                     f"{name} is {value!r} now, but the checkpoint is of a training with "
                     f"{then.get(name, 'none')!r}"
                 )
+    # No reason to refuse: it may have counted its calls.
+    for name, values in context["held"].items():
+        if settings.get("held", {}).get(name, values) != values:
+            warnings.warn(
+                f"{name} is the function of the checkpoint's training, but holds other values",
+                RuntimeWarning,
+                stacklevel=5,
+            )
 
 
 def _make_way(

@@ -189,6 +189,7 @@ def finish(fun, jac, args, scheme, rel_step, vectors, runs, settings, ticks):
         given, grad = vectors[state.GIVEN], vectors[state.POINT_GRAD]
         iteration.give(vectors)
         value = run["point_value"] = _evaluate(fun, jac, given, grad, args)
+        run["nfev"] += 1
         if math.isfinite(value):
             run["coordinate"] = 0
             _differentiate(fun, jac, scheme, rel_step, vectors, run, args, ticks, ticks[0])

@@ -84,6 +84,7 @@ def descend(
     if paper.is_averaging(runs[0], settings[0]):
         paper.take_average(vectors)
         value = objective.value(point)
+        runs["nfev"] += 1
         if math.isfinite(value):
             objective.gradient(point, gradient)
             runs["nfev"] += runs["grad_cost"]

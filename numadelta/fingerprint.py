@@ -10,46 +10,70 @@ from typing import Any
 
 import numpy as np
 
+# Functions within functions are followed so far.
+DEPTH = 8
+
 
 def fingerprint(function: Any) -> str:
-    """Return a name and a checksum, the same in every process.
-
-    The checksum is over the code and the values that it holds: constants, defaults, variables of an
-    enclosing function, attributes of a callable object.  Not seen are global variables and what is
-    in lists, dicts and sets, which may be notes that the function takes.
-    """
+    """Return a name and a checksum of the code and its constants, the same in every process."""
+    code = getattr(getattr(function, "py_func", function), "__code__", None)
     name = getattr(function, "__qualname__", type(function).__qualname__)
-    return f"{name} {zlib.crc32(repr(_content(function, ())).encode()):08x}"
+    if code is None:
+        return str(name)
+    constants = [constant for constant in code.co_consts if not isinstance(constant, CodeType)]
+    return f"{name} {zlib.crc32(code.co_code + repr((constants, code.co_names)).encode()):08x}"
 
 
-def _content(value: Any, around: tuple[Any, ...]) -> Any:
-    """Return a value, or what a function is made of, without addresses in memory.
+def held(function: Any) -> str:
+    """Return a checksum of the values that a function holds, empty if there are none.
 
-    `around` are the functions that hold the value: one that holds itself is not followed.
+    That is defaults, variables of an enclosing function, the arguments of a partial one, attributes
+    of a callable object.  Of these, numbers, texts, arrays, tuples and functions count; what is in
+    lists and other objects may be notes that the function takes.
     """
-    value = getattr(value, "py_func", value)
-    kind = type(value)
+    found = _held(function, DEPTH)
+    return f"{zlib.crc32(repr(found).encode()):08x}" if found else ""
+
+
+def _held(function: Any, depth: int) -> list[Any]:
+    """Return what a function holds, without addresses in memory; nothing for a plain one."""
+    function = getattr(function, "py_func", function)
+    parts: list[Any] = []
+    if not depth or isinstance(function, type):
+        return parts
+    if isinstance(function, FunctionType):
+        parts += [part for part in function.__code__.co_consts if isinstance(part, CodeType)]
+        parts += function.__defaults__ or ()
+        parts += (function.__kwdefaults__ or {}).values()
+        parts += map(_content, function.__closure__ or ())
+    elif isinstance(function, partial):
+        parts += [function.func, *function.args, *function.keywords.items()]
+    elif isinstance(function, MethodType):
+        return _held(function.__func__, depth) + _held(function.__self__, depth - 1)
+    elif not hasattr(function, "state_dict"):  # which tells what changes
+        names = [*getattr(function, "__dict__", ()), *getattr(type(function), "__slots__", ())]
+        parts += [getattr(function, name, None) for name in names]
+        parts = [part for part in parts if not callable(part)]
+    return [_described(part, depth) for part in parts]
+
+
+def _content(cell: Any) -> Any:
+    try:
+        return cell.cell_contents
+    except ValueError:  # not yet filled
+        return None
+
+
+def _described(value: Any, depth: int) -> Any:
     if value is None or isinstance(value, (Number, np.generic, str, bytes)):
-        return kind.__qualname__, repr(value)
+        return type(value).__qualname__, repr(value)
     if isinstance(value, np.ndarray):
         return value.dtype.str, value.shape, zlib.crc32(value.tobytes())
-    if isinstance(value, frozenset):  # a constant, in an order that depends on the process
-        return sorted(map(repr, value))
-    if isinstance(value, (list, dict, set)) or any(value is one for one in around):
-        return kind.__qualname__
     if isinstance(value, tuple):
-        parts = value
-    elif isinstance(value, CodeType):
-        parts = value.co_code, value.co_consts, value.co_names
-    elif isinstance(value, FunctionType):
-        cells = tuple(cell.cell_contents for cell in value.__closure__ or ())
-        names = tuple((value.__kwdefaults__ or {}).items())
-        parts = value.__code__, value.__defaults__, names, cells
-    elif isinstance(value, partial):
-        parts = value.func, value.args, tuple(value.keywords.items())
-    elif isinstance(value, MethodType):
-        parts = value.__func__, value.__self__
-    else:
-        call = kind.__call__ if callable(value) else None
-        parts = kind.__qualname__, call, tuple(getattr(value, "__dict__", {}).items())
-    return [_content(part, (*around, value)) for part in parts]
+        return [_described(part, depth - 1) if depth else "..." for part in value]
+    if isinstance(value, CodeType):
+        constants = [_described(part, depth - 1) for part in value.co_consts if depth]
+        return zlib.crc32(value.co_code), value.co_names, constants
+    if callable(value):
+        return fingerprint(value), _held(value, depth - 1) if depth else []
+    return type(value).__qualname__

@@ -211,12 +211,12 @@ def minimize(
     vectors[state.POINT], vectors[state.LOWER], vectors[state.UPPER] = x, lower, upper
     runs = np.zeros(1, state.RUN)
     descent.begin(vectors, runs, settings)
-    if chosen.check_gradient and differences is None:
-        _check_gradient(Objective(fun, jac, args, x, None), vectors, runs, settings)
     allvecs = [x.copy()] if chosen.return_all else None
     report = answers.reporter(callback, allvecs)
     drive = _driver(fun, jac, args, x, differences, chosen.workers)
     try:
+        if chosen.check_gradient and differences is None:
+            _check_gradient(Objective(fun, jac, args, x, None), vectors, runs, settings)
         drive(vectors, runs, settings, chosen.maxtime, report)
     except BaseException as error:
         with suppress(AttributeError, TypeError):  # of an exception that takes no attributes

@@ -35,7 +35,7 @@ from numadelta.backprop import (
 from numadelta.callbacks import Hooks
 from numadelta.checkpoints import Checkpoints
 from numadelta.clipping import Clip
-from numadelta.fingerprint import fingerprint
+from numadelta.fingerprint import fingerprint, held
 from numadelta.history import History
 from numadelta.interrupts import termination_interrupts
 from numadelta.minibatches import Batches
@@ -463,13 +463,12 @@ class MLP:
 
     def _context(self, options: dict[str, Any], functions: dict[str, Any]) -> dict[str, Any]:
         """Return what a checkpoint says of its training."""
-        functions = {
-            name: [fingerprint(function) for function in pair]
-            for name, pair in (self._pairs() | functions).items()
-        }
+        functions = self._pairs() | functions
+        names = {name: list(map(fingerprint, pair)) for name, pair in functions.items()}
         return {
             "network": self._settings(),
-            "options": options | {"functions": functions},
+            "options": options | {"functions": names},
+            "held": {name: list(map(held, pair)) for name, pair in functions.items()},
             "notes": self._checked_notes(),
         }
 

@@ -155,7 +155,8 @@ class Adadelta:
         check_values = nonfinite != "propagate"
         self._state = _make_state(params, square_avg, acc_delta, check_values, shared_delta)
         self._busy = threading.Lock()
-        self._holder = 0  # the last thread that locked it
+        self._mine = threading.RLock()  # around it, for it knows its thread
+        self._loading = False
         self._params = params
         self.lr = lr
         self.rho = rho
@@ -220,9 +221,8 @@ class Adadelta:
         """
         if self._busy.locked():
             raise RuntimeError("this optimiser is being stepped, by another thread or around this")
-        self._holder = threading.get_ident()
         # Not acquire() and then try: a Ctrl-C between the two would lock this optimiser for ever.
-        with self._busy:
+        with self._mine, self._busy:
             flat = self._state.check_grads(grads)
             bad = self._state.step(
                 flat,
@@ -241,15 +241,14 @@ class Adadelta:
     @contextmanager
     def _between_steps(self) -> Iterator[None]:
         """Hold the lock; or do without in a signal handler, if it is this thread that holds it."""
-        me = threading.get_ident()
-        if not (self._busy.locked() and self._holder == me):
-            with self._busy:
-                self._holder = me
+        if not self._mine._is_owned():  # type: ignore[attr-defined]
+            with self._mine, self._busy:
                 yield
-        elif threads.use_threads(self._state.square_avg.nbytes):
+        elif self._loading or threads.use_threads(self._state.square_avg.nbytes):
             raise RuntimeError(
-                "several threads may be in the middle of a step; a signal handler should leave a "
-                "note for a callback, or for the loop that steps, to look at"
+                "this optimiser may be in the middle of a step on several threads or of "
+                "load_state_dict; a signal handler should leave a note for a callback, or for the "
+                "loop that steps, to look at"
             )
         else:  # on one thread a step is one call, which no handler can interrupt
             yield
@@ -364,10 +363,14 @@ class Adadelta:
         if counts["steps"] > np.iinfo(np.int64).max:
             raise ValueError(f"steps must be less than 2**63, but is {counts['steps']}")
         with self._between_steps():
-            for name in _OPTIONS:
-                setattr(self, name, getattr(scratch, name))
-            self._state.load(**averages, steps=counts["steps"])
-            self.skipped = counts["skipped"]
+            self._loading = True
+            try:
+                for name in _OPTIONS:
+                    setattr(self, name, getattr(scratch, name))
+                self._state.load(**averages, steps=counts["steps"])
+                self.skipped = counts["skipped"]
+            finally:
+                self._loading = False
 
     def _names(self) -> tuple[str, ...]:
         """Return the options, the groups only if there are any."""

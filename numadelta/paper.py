@@ -120,7 +120,6 @@ def take_average(vectors):
 @inlined
 def return_average(vectors, run, value):
     """Make POINT, where the value and POINT_GRAD were found, the result."""
-    run["nfev"] += 1
     run["njev"] += 1
     run["value"] = value
     for i in range(vectors.shape[1]):

@@ -72,6 +72,10 @@ class _Score:
         logs["val_score"] = arrays.check_number("what scoring returns", self.score())
 
 
+def _steps(net: MLP | None) -> int:
+    return 0 if net is None or net.optimizer is None else net.optimizer.steps
+
+
 class Perceptron(BaseEstimator):
     """What classifier and regressor share."""
 
@@ -169,11 +173,12 @@ class Perceptron(BaseEstimator):
     def _fit(self, *arguments: Any, **options: Any) -> Any:
         """Train; what is refused leaves all attributes as they were."""
         before = dict(self.__dict__)
+        steps = _steps(before.get("net_"))
         try:
             return self._try_to_fit(*arguments, **options)
         except Exception:
-            net: Any = self.__dict__.get("net_")
-            if net is before.get("net_") or net.optimizer is None or not net.optimizer.steps:
+            net = self.__dict__.get("net_")
+            if _steps(net) == (steps if net is before.get("net_") else 0):
                 self.__dict__.clear()
                 self.__dict__.update(before)
             raise

@@ -75,10 +75,10 @@ class Options:
             warn(f"Unknown solver options: {', '.join(unknown)}", OptimizeWarning)
         arrays.check_flag("safeguard", safeguard)
         arrays.check_flag("averaging", averaging)
-        arrays.check_flag("return_all", return_all)
         arrays.check_flag("check_gradient", check_gradient)
-        if not isinstance(disp, (bool, np.bool_)):
-            arrays.check_integer("disp", disp)  # SciPy's habit
+        for name, value in {"disp": disp, "return_all": return_all}.items():
+            if value is not None and not isinstance(value, (bool, np.bool_)):
+                arrays.check_integer(name, value)  # SciPy's habit
         if safeguard and (lr_decay or averaging):
             raise ValueError(
                 "lr_decay and averaging are for noisy objectives: they need safeguard=False"

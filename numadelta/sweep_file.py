@@ -10,10 +10,14 @@ from contextlib import contextmanager
 from typing import Any
 
 from numadelta import checkpoint
-from numadelta.fingerprint import fingerprint
+from numadelta.fingerprint import fingerprint, held
 from numadelta.sweep_result import FIGURES, key
 
 FORMAT = {"format": "numadelta.sweep", "version": 1}
+
+
+def _name(function: Any) -> str:
+    return f"{fingerprint(function)} {held(function)}".rstrip()
 
 
 @contextmanager
@@ -23,7 +27,7 @@ def opened(path: str | os.PathLike[str] | None, description: dict[str, Any]) -> 
         yield {}, lambda row: None
         return
     # A text that was read is compared with one that was read.
-    description = json.loads(json.dumps(FORMAT | description, default=fingerprint))
+    description = json.loads(json.dumps(FORMAT | description, default=_name))
     with open(path, "a+b") as file:
 
         def add(record: dict[str, Any]) -> None:

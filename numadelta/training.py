@@ -22,19 +22,25 @@ from numadelta.minibatches import Batches
 from numadelta.optimizer import HOW_TO_SKIP, Adadelta
 
 
-class Mark(NamedTuple):
-    """The beginning of an epoch, where its order and its dropout are drawn, again if need be.
+class Snapshot(NamedTuple):
+    """What callbacks may change, as it was before the hooks at this place in an epoch.
 
-    `callbacks` and `lr` are the callbacks' states and the rate at the end of its batches: what the
-    hooks that follow do is done again if they are interrupted.
+    If these are interrupted, they are called again by the training that goes on.
     """
+
+    batch: int
+    callbacks: list[dict[str, Any]]
+    lr: float
+
+
+class Mark(NamedTuple):
+    """The beginning of an epoch, where its order and its dropout are drawn, again if need be."""
 
     epoch: int
     steps: int
     rng: Any
     stopped: bool = False
-    callbacks: list[dict[str, Any]] | None = None
-    lr: float | None = None
+    snapshot: Snapshot | None = None
 
 
 class Training:
@@ -63,14 +69,17 @@ class Training:
         self.history = History()
         self.unsaved: list[str] = []
         self._rates = EffectiveRates(optimizer, batches.network.sizes)
-        self._begin_epoch(0, False)
+        self._begin_epoch(0, False, None)
 
-    def _begin_epoch(self, epoch: int, stopped: bool) -> None:
+    def _begin_epoch(self, epoch: int, stopped: bool, snapshot: Snapshot | None) -> None:
         steps, now = self.optimizer.steps, time.perf_counter()
-        mark = Mark(epoch, steps, self.rng.bit_generator.state, stopped)
+        mark = Mark(epoch, steps, self.rng.bit_generator.state, stopped, snapshot)
         figures = Figures(self.batches)
         # Three stores and no call between them, where a signal could interrupt.
         self._mark, self._figures, self._started = mark, figures, now
+
+    def _snapshot(self, batch: int) -> Snapshot:
+        return Snapshot(batch, self.hooks.state(), float(self.optimizer.lr))  # type: ignore[arg-type]
 
     @property
     def epoch(self) -> int:
@@ -94,7 +103,7 @@ class Training:
             if not callable(self.lr):
                 self.optimizer.lr = self.lr  # once, for callbacks may change it
             stopped = self.hooks.call("on_train_begin", {})
-            self._begin_epoch(0, stopped)
+            self._begin_epoch(0, stopped, self._snapshot(0) if self.checkpoints else None)
             if saved is not None:
                 self._restore(saved)
                 self._mark = self._mark._replace(stopped=stopped or self._mark.stopped)
@@ -174,9 +183,8 @@ class Training:
             self._save_if_best(shown)
 
     def _end_epoch(self, epoch: int, stopped: bool, shown: progress.Silent) -> None:
-        if self.checkpoints is not None:
-            lr = float(self.optimizer.lr)  # type: ignore[arg-type]
-            self._mark = self._mark._replace(callbacks=self.hooks.state(), lr=lr)
+        if self.checkpoints:
+            self._mark = self._mark._replace(snapshot=self._snapshot(self.batch))
         loss, hits, norm = self.totals
         logs: dict[str, Any] = {"loss": loss / self.batches.rows}
         if self.batches.network.counts_hits:
@@ -190,7 +198,7 @@ class Training:
         stopped = self.hooks.call("on_epoch_end", epoch, logs) or stopped
         shown.end_epoch(epoch, logs)  # with what callbacks have changed
         self.history.append(logs)
-        self._begin_epoch(epoch + 1, stopped)
+        self._begin_epoch(epoch + 1, stopped, self._snapshot(0) if self.checkpoints else None)
 
     def _save_if_best(self, shown: progress.Silent) -> None:
         losses = self.history.history.get("val_loss" if self.validate else "loss", [])
@@ -231,10 +239,12 @@ class Training:
 
     def state(self) -> Saved:
         """Return what a training needs to go on from here, beside its options."""
-        states = self.hooks.state() if self._mark.callbacks is None else self._mark.callbacks
+        snapshot = self._mark.snapshot
+        if snapshot is None or snapshot.batch != self.batch:
+            snapshot = self._snapshot(self.batch)
         members = {"theta": self.optimizer.params, **self._averages()}
         callbacks: list[dict[str, Any]] = []
-        for number, state in enumerate(states):
+        for number, state in enumerate(snapshot.callbacks):
             callbacks.append({})
             for name, value in state.items():
                 if isinstance(value, np.ndarray):
@@ -251,7 +261,7 @@ class Training:
             "rng": self._mark.rng,
             "history": history,
             "stopped": self._mark.stopped,
-            "lr": float(self.optimizer.lr if self._mark.lr is None else self._mark.lr),  # type: ignore[arg-type]
+            "lr": snapshot.lr,
             "callbacks": callbacks,
             "names of callbacks": self.hooks.names(),
         }
@@ -299,7 +309,8 @@ class Training:
         self.optimizer.params[:] = members["theta"]
         self.rng.bit_generator.state = settings["rng"]
         self.history = history
-        self._mark = Mark(epoch, steps - batch, settings["rng"], stopped)
+        mark = Mark(epoch, steps - batch, settings["rng"], stopped, self._snapshot(batch))
+        self._mark = mark
         self._figures, self._started = figures, started
 
 

@@ -150,10 +150,10 @@ def test_stop_iteration_ends_the_training_and_keeps_whole_epochs(act_on, epochs,
 )
 def test_stop_training_of_keras_callbacks_does_the_same(act_on, epochs, steps):
     net, X, y = net_and_data()
-    recorder = Recorder(act_on, lambda: setattr(net, "stop_training", True))
+    recorder = Recorder(act_on, lambda: setattr(net, "stop_training", np.True_))
     history = fit(net, X, y, callbacks=[recorder])
     assert (len(history.epoch), net.optimizer.steps) == (epochs, steps)
-    assert net.stop_training is True
+    assert net.stop_training
     assert recorder.calls[-1][0] == "train end"
     assert len(fit(net, X, y, callbacks=[Recorder()]).epoch) == 2
 

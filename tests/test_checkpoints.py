@@ -564,11 +564,13 @@ def halving(factor):
     return lambda epoch: factor**epoch
 
 
-def test_another_schedule_of_the_same_code_is_refused(tmp_path):
+def test_a_schedule_of_the_same_code_with_other_values_costs_a_warning(tmp_path):
     begin(checkpoint=tmp_path, epochs=1, lr=halving(0.5))
     begin(checkpoint=tmp_path, epochs=2, lr=halving(0.5), resume=np.True_)
-    with pytest.raises(ValueError, match="functions is .*'lr'.* now"):
+    message = "lr is the function of the checkpoint's training, but holds other values"
+    with pytest.warns(RuntimeWarning, match=message) as caught:
         begin(checkpoint=tmp_path, epochs=3, lr=halving(0.25), resume=True)
+    assert [warning.filename for warning in caught] == [__file__]
 
 
 @pytest.mark.parametrize(
@@ -920,6 +922,35 @@ def test_a_rate_that_a_callback_set_goes_on_in_the_middle_of_an_epoch(tmp_path, 
         folder = tmp_path / str(number)
         interrupted(checkpoint=folder, last=[Rates(hook), Interrupter(number)], lr=lr)
         resumed = begin(checkpoint=folder, resume=True, last=[Rates(hook)], lr=lr)
+        assert end(*resumed) == end(*whole), number
+
+
+class Factor(Rates):
+    """A callback that makes the rate smaller in one hook, and counts how often."""
+
+    calls = 0
+
+    def set_rate(self, number, logs):
+        self.model.optimizer.lr *= 0.9
+        self.calls += 1
+
+    def state_dict(self):
+        return {"calls": self.calls}
+
+    def load_state_dict(self, state):
+        self.calls = state["calls"]
+
+
+@pytest.mark.parametrize("first", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("hook", ["on_epoch_begin", "on_epoch_end"])
+def test_a_hook_that_was_interrupted_is_called_again_from_where_it_began(tmp_path, hook, first):
+    whole = begin(last=[Factor(hook)])
+    for number in range(1, Interrupter.HOOKS - 1):
+        # No other checkpoint than that of the interruption.
+        saver = nd.Checkpoints(tmp_path / str(number), epochs=None, minutes=1000)
+        callbacks = [Factor(hook), Interrupter(number)]
+        interrupted(checkpoint=saver, last=callbacks[::-1] if first else callbacks)
+        resumed = begin(checkpoint=saver.folder, resume=True, last=[Factor(hook)])
         assert end(*resumed) == end(*whole), number
 
 

@@ -121,9 +121,9 @@ def test_a_table_with_names_has_the_target_where_it_was_in_one_without(tmp_path,
 
 
 def test_large_numbers_are_labels_of_their_own():
-    keys = [10**18, str(10**18 + 1), 2.0, "2", "2.5", 2.5, "x", True, float("nan")]
+    keys = [10**18, str(10**18 + 1), 2.0, "2", "2.5", 2.5, "x", True, float("nan"), "1_0"]
     found = [cli.predict._key(label) for label in keys]
-    assert found == [10**18, 10**18 + 1, 2, 2, 2.5, 2.5, "x", 1, "nan"]
+    assert found == [10**18, 10**18 + 1, 2, 2, 2.5, 2.5, "x", 1, "nan", "1_0"]
 
 
 @pytest.mark.parametrize("name", ["words", "prices"])

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from functools import partial
 
 import numpy as np
 import pytest
 from numba import njit
 
-from numadelta.fingerprint import fingerprint
+import numadelta as nd
+from numadelta.fingerprint import fingerprint, held
 
 
 def with_variable(value):
@@ -65,8 +67,9 @@ MAKERS = {
 
 @pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS)
 def test_what_a_function_holds_tells_it_apart(make):
-    assert fingerprint(make(0.5)) == fingerprint(make(0.5))
-    assert fingerprint(make(0.5)) != fingerprint(make(0.25))
+    assert fingerprint(make(0.5)) == fingerprint(make(0.25))
+    assert held(make(0.5)) == held(make(0.5)) != ""
+    assert held(make(0.5)) != held(make(0.25))
 
 
 def test_code_constants_and_names_tell_functions_apart():
@@ -77,38 +80,58 @@ def test_code_constants_and_names_tell_functions_apart():
         lambda z: z + 1.0,
         lambda z: np.sin(z),
         lambda z: np.cos(z),
-        lambda z: (lambda: z + 1)(),
-        lambda z: (lambda: z + 2)(),
         Schedule(1),
     ]
     assert len(set(map(fingerprint, functions))) == len(functions)
+    assert {held(function) for function in functions[:-1]} == {""}
+    inner = [lambda z: (lambda: z + 1)(), lambda z: (lambda: z + 2)()]
+    assert len(set(map(held, inner))) == 2
+    assert held(partial(max, 1)) != held(partial(min, 1))
+    assert held(with_variable(math.sin)) != held(with_variable(math.cos))
 
 
 def test_notes_that_a_function_takes_do_not_change_it():
-    notes = []
-    before = fingerprint(with_variable(notes))
+    class Plateau(Schedule):
+        def state_dict(self):
+            return {"value": self.value}
+
+    notes, net = [], nd.MLP((1, 2))
+    functions = [with_variable(notes), with_variable(net), Schedule(net), Plateau(1.0)]
+    before = list(map(held, functions))
     notes.append(1)
-    assert fingerprint(with_variable(notes)) == before
+    net.fit([[0.0], [1.0]], [0, 1], epochs=1, batch_size=2, verbose=0)
+    functions[-1].value = 0.5
+    assert list(map(held, functions)) == before
 
 
-def test_a_function_that_holds_itself():
+def test_a_function_that_holds_much_or_itself_is_not_followed_for_ever():
     def factorial(n):
         return n * factorial(n - 1) if n else 1
 
-    assert fingerprint(factorial) == fingerprint(factorial)
+    def unfilled():
+        return later
+
+    assert held(factorial) == held(factorial)
+    assert held(unfilled) == held(unfilled)
+    if not factorial:
+        later = None
+    twice = Schedule(0)
+    for _ in range(50):
+        twice = Schedule((twice, twice))
+    assert held(with_variable(np)) != held(with_variable(twice))
 
 
 def test_another_process_has_the_same(python):
     script = """
     from functools import partial
     from numba import njit
-    from numadelta.fingerprint import fingerprint
+    from numadelta.fingerprint import fingerprint, held
 
     def make(value):
         helper = njit(lambda z: z * value)
-        return lambda z: helper(z) if z in {"a", "b", "c"} else object
+        return lambda z: helper(z) if z in ("a", "b", "c") else object
 
-    print(fingerprint(make(2.5)), fingerprint(partial(make(1), 2)))
+    print(*[call(f) for call in (fingerprint, held) for f in (make(2.5), partial(make(1), 2))])
     """
     first, second = python(script), python(script)
     assert first == second and "lambda" in first

@@ -106,7 +106,7 @@ def test_x0_is_never_modified(minimise):
         ({"safeguard": "no"}, TypeError, "safeguard must be True or False, but is 'no'"),
         ({"safeguard": None}, TypeError, "safeguard must be True or False, but is None"),
         ({"averaging": 1}, TypeError, "averaging must be True or False, but is 1"),
-        ({"return_all": "no"}, TypeError, "return_all must be True or False, but is 'no'"),
+        ({"return_all": "no"}, TypeError, "return_all must be an integer, but is 'no'"),
         ({"check_gradient": "no"}, TypeError, "check_gradient must be True or False"),
         ({"disp": "no"}, TypeError, "disp must be an integer, but is 'no'"),
         ({"constraints": {"type": "eq", "fun": bowl}}, ValueError, "cannot handle constraints"),
@@ -169,9 +169,10 @@ def test_finite_difference_steps_can_be_chosen(minimise):
     np.testing.assert_allclose(found.jac, (2.02**3 - 2.0**3) / 0.02, rtol=1e-12)
 
 
-@pytest.mark.parametrize("disp", [0, np.int64(0), np.False_])
-def test_disp_may_be_an_integer_as_in_scipy(disp, capsys):
-    nd.minimize(bowl, [1.0], disp=disp)
+@pytest.mark.parametrize("disp", [0, np.int64(0), np.False_, None])
+def test_disp_and_return_all_may_be_integers_as_in_scipy(disp, capsys):
+    assert "allvecs" not in nd.minimize(bowl, [1.0], disp=disp, return_all=disp)
+    assert "allvecs" in nd.minimize(bowl, [1.0], return_all=1)
     assert capsys.readouterr().out == ""
 
 
@@ -195,6 +196,16 @@ def test_an_exception_has_what_was_found_before(minimise, error):
     assert found.message == "An exception has ended the run."
     assert found.fun == min(seen) == bowl(found.x)
     assert found.nfev == 2
+
+
+def test_an_exception_in_the_check_of_the_gradient_has_a_result(minimise):
+    def fun(x):
+        raise LookupError
+
+    with pytest.raises(LookupError) as caught:
+        minimise(fun, [3.0], jac=slope, check_gradient=True)
+    assert caught.value.result.nfev == 0
+    assert caught.value.result.x == 3
 
 
 def test_an_exception_that_takes_no_attributes_passes_unchanged():

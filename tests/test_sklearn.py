@@ -965,3 +965,14 @@ def test_weights_that_early_stopping_leaves_none_of_are_refused_before_training(
     with pytest.raises(ValueError, match=message):
         model.fit(X, Z[:, 0] if estimator is MLPRegressor else CLASSES, weights)
     assert not seen
+
+
+def test_a_warm_start_that_ends_in_an_error_keeps_what_was_trained():
+    model = MLPClassifier(**SMALL, warm_start=True).fit(X, CLASSES)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", ConvergenceWarning)
+        with pytest.raises(ConvergenceWarning):
+            model.fit(X, CLASSES)
+    assert model.t_ == 2 * SMALL["max_iter"] * ROWS
+    assert len(model.loss_curve_) == len(model.history_.epoch) == 2 * SMALL["max_iter"]
+    assert model.loss_ == model.loss_curve_[-1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import signal
@@ -160,6 +161,51 @@ def test_a_signal_handler_may_ask_for_the_state(python):
     assert python(SHARED + script) == "False"
 
 
+@compiled
+def test_another_thread_that_asks_for_the_state_gets_one_of_a_piece(monkeypatch):
+    opt, ended = nd.Adadelta(np.ones(7000)), threading.Event()
+    g = np.ones(7000)
+    monkeypatch.setattr(threads, "_num_threads", 1)
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+
+    def work():
+        while not ended.is_set():
+            with contextlib.suppress(RuntimeError):  # while the other has it
+                opt.step(g)
+
+    worker = threading.Thread(target=work)
+    worker.start()
+    try:
+        for _ in range(10_000):
+            state = opt.state_dict()
+            for name in ("square_avg", "acc_delta"):
+                assert np.ptp(state[name]) == 0
+    finally:
+        sys.setswitchinterval(before)
+        ended.set()
+        worker.join()
+
+
+@pytest.mark.parametrize("name", ["state_dict", "effective_lr", "step"])
+def test_a_signal_handler_within_load_state_dict_is_told_so(name):
+    opt = nd.Adadelta(np.ones(3))
+    state = opt.state_dict()
+
+    def ask(*event):
+        if event[1] == "call" and event[0].f_code.co_name == "load":
+            sys.setprofile(None)
+            opt.step(np.ones(3)) if name == "step" else getattr(opt, name)()
+
+    sys.setprofile(ask)
+    try:
+        with pytest.raises(RuntimeError, match="this optimiser (is being|may be in the middle)"):
+            opt.load_state_dict(state)
+    finally:
+        sys.setprofile(None)
+    opt.load_state_dict(state)
+
+
 def test_a_signal_handler_within_a_threaded_step_is_told_so(four_threads):
     opt, g = nd.Adadelta(np.ones(100)), np.ones(100)
 
@@ -170,7 +216,7 @@ def test_a_signal_handler_within_a_threaded_step_is_told_so(four_threads):
 
     sys.setprofile(ask)
     try:
-        with pytest.raises(RuntimeError, match="several threads may be in the middle of a step"):
+        with pytest.raises(RuntimeError, match="may be in the middle of a step on several threads"):
             opt.step(g)
     finally:
         sys.setprofile(None)

@@ -197,7 +197,7 @@ class Moments:
             sys.settrace(before)
 
 
-LOCK = "with self._busy:"
+LOCK = "with self._mine, self._busy:"
 
 
 def small(**options):

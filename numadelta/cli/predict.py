@@ -194,6 +194,8 @@ def _score(net: numadelta.MLP, X: Any, y: NDArray[Any], labels: Any) -> float | 
 
 def _key(label: Any) -> Any:
     """Return what equal labels share, whether they come from JSON, CSV or an array."""
+    if isinstance(label, str) and "_" in label:  # which Python would overlook in numbers
+        return label
     with suppress(ValueError, OverflowError):
         if int(label) == label or isinstance(label, str):
             return int(label)  # exact, however large

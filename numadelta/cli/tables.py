@@ -141,22 +141,27 @@ def read_csv(path: Path) -> Table:
 def _is_header(rows: list[list[str]]) -> bool:
     """Tell whether the first row has no numbers, a word above a number or a target's name.
 
-    Or if it counts its columns from 0, but for one at most, as a data frame without names does.
+    Or if it counts its columns from 0, but for one word, as a data frame without names does.  Of
+    rows of numbers only, the first is taken for data.
     """
-    numeric = [[_float(text, math.nan) for text in row] for row in rows[:2]]
-    texts = [text.strip().lower() for text in rows[0]]
-    if all(map(math.isnan, numeric[0])) or not set(TARGETS).isdisjoint(texts):
+    first = [text.strip().lower() for text in rows[0]]
+    numeric = [not math.isnan(_float(text, math.nan)) for text in first]
+    if not any(numeric):
         return True
-    counted = [text for text in texts if text.isdecimal()]
-    if len(counted) > 2 and len(counted) >= len(texts) - 1:
-        if counted == [str(k) for k in range(len(counted))]:
-            return True
     words = [
-        math.isnan(number) and text.strip().lower() not in MISSING
-        for text, number in zip(rows[0], numeric[0], strict=True)
+        not number and text not in MISSING for text, number in zip(first, numeric, strict=True)
     ]
-    below = numeric[1] if len(rows) > 1 else []
-    return any(word and not math.isnan(number) for word, number in zip(words, below, strict=False))
+    counted = [text for text, word in zip(first, words, strict=True) if not word]
+    if sum(words) == 1 and len(counted) > 2 and counted == [str(k) for k in range(len(counted))]:
+        return True
+    for column in (column for column, word in enumerate(words) if word):
+        below = [row[column].strip().lower() for row in rows[1:] if column < len(row)]
+        # Not "y", which may be a "yes".
+        if first[column] in TARGETS[:3] and first[column] not in below:
+            return True
+        if below and not math.isnan(_float(below[0], math.nan)):
+            return True
+    return False
 
 
 def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
