@@ -221,7 +221,8 @@ def compile_objective(
     wanted = fun, jac, _type_of(args), dtype, is_complex
     found = _compiled(*wanted)
     for function, code in () if found is None else found.owners:
-        if code not in function.overloads.values():  # but what `recompile` has made
+        # But what `recompile` has made.  The values of the ordered dict would hash all types.
+        if code not in dict.values(function.overloads):
             _compiled.cache_clear()
             found = _compiled(*wanted)
             break

@@ -67,7 +67,7 @@ def _content(cell: Any) -> Any:
 def _described(value: Any, depth: int) -> Any:
     if value is None or isinstance(value, (Number, np.generic, str, bytes)):
         return type(value).__qualname__, repr(value)
-    if isinstance(value, np.ndarray):
+    if isinstance(value, np.ndarray) and not value.dtype.hasobject:
         return value.dtype.str, value.shape, zlib.crc32(value.tobytes())
     if isinstance(value, tuple):
         return [_described(part, depth - 1) if depth else "..." for part in value]

@@ -96,7 +96,11 @@ def test_notes_that_a_function_takes_do_not_change_it():
             return {"value": self.value}
 
     notes, net = [], nd.MLP((1, 2))
-    functions = [with_variable(notes), with_variable(net), Schedule(net), Plateau(1.0)]
+    objects = np.array([notes, None], object)
+    functions = [
+        *(with_variable(value) for value in (notes, net, objects)),
+        *(Schedule(net), Plateau(1.0)),
+    ]
     before = list(map(held, functions))
     notes.append(1)
     net.fit([[0.0], [1.0]], [0, 1], epochs=1, batch_size=2, verbose=0)
