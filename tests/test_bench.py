@@ -330,9 +330,9 @@ def test_the_first_calls_are_not_counted():
 def test_the_peak_is_of_the_process_itself_and_not_of_the_one_that_started_it():
     """As ru_maxrss would be: the memory of this process, NumPy and Numba, is no worker's."""
     script = "from numadelta.bench import worker; print(worker.peak_memory())"
-    before = worker.peak_memory()
     ballast = np.ones(50_000_000)
-    assert worker.peak_memory() >= before + 0.5 * ballast.nbytes
+    # Of this process; earlier tests may have needed more.
+    assert worker.peak_memory() >= ballast.nbytes
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True)
     assert 1e7 < int(done.stdout) < ballast.nbytes
 
