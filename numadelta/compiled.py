@@ -192,9 +192,10 @@ def finish(fun, jac, args, scheme, rel_step, vectors, runs, settings, ticks):
         run["nfev"] += 1
         if math.isfinite(value):
             run["coordinate"] = 0
-            _differentiate(fun, jac, scheme, rel_step, vectors, run, args, ticks, ticks[0])
-            while run["coordinate"] > 0:
+            while True:
                 _differentiate(fun, jac, scheme, rel_step, vectors, run, args, ticks, ticks[0])
+                if run["coordinate"] == 0:
+                    break
             paper.return_average(vectors, run, value)
 
 

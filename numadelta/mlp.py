@@ -333,10 +333,10 @@ class MLP:
             ``on_train_end(logs)``.  A callback that raises ``StopIteration`` or sets
             ``net.stop_training`` to True ends the training; what it assigns to ``net.optimizer.lr``
             lasts until the next epoch of a schedule.  ``set_model(net)`` is called first, if there
-            is one.  Those of `numadelta.callbacks`,
-            `EarlyStopping` and `WeightAveraging`, keep their state in checkpoints through
-            ``state_dict()`` and ``load_state_dict(state)``; so may yours (a dict of arrays and JSON
-            values).  What is added to the logs must be JSON values, too, if there are checkpoints.
+            is one.  Those of `numadelta.callbacks`, `EarlyStopping` and `WeightAveraging`, keep
+            their state in checkpoints through ``state_dict()`` and ``load_state_dict(state)``; so
+            may yours (a dict of arrays and JSON values).  What is added to the logs must be JSON
+            values, too, if there are checkpoints.
         checkpoint : path-like or Checkpoints, optional
             The folder where the training is saved after each epoch; `Checkpoints` says otherwise.
         resume : bool or path-like, default False
