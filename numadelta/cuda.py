@@ -1,21 +1,17 @@
 """ADADELTA's state on a GPU: the rules of `numadelta.kernels` in CUDA kernels.
 
-Any array with ``__cuda_array_interface__`` is taken without copying: CuPy, PyTorch and Numba.
-Kernels run on the stream that the gradient reports as current.  The only file that imports
-numba.cuda.
+Kernels run on the stream that the gradient reports as current.
 """
 
 from __future__ import annotations
 
-import math
-import sys
 from typing import Any
 
 import numpy as np
-from numba import config, cuda
+from numba import cuda
 from numpy.typing import NDArray
 
-from numadelta import arrays
+from numadelta import arrays, device
 from numadelta.kernels import (
     adadelta_rule,
     coupled_grad,
@@ -24,31 +20,55 @@ from numadelta.kernels import (
     usable,
 )
 
-SIMULATED = bool(getattr(config, "ENABLE_CUDASIM"))  # noqa: B009 (Numba sets it at run time)
-
 # The simulator starts a Python thread for each CUDA thread of a block.
-THREADS_PER_BLOCK = 32 if SIMULATED else 256
+THREADS_PER_BLOCK = 32 if device.SIMULATED else 256
+# Numba warns of fewer; those without work cost nothing.
+MIN_BLOCKS = 1 if device.SIMULATED else 128
+# For kernels that only read.  What writes has a thread for each element: 8 % faster on an H100.
 MAX_BLOCKS = 4096
+
+NONE = np.iinfo(np.int64).max
+
+
+@cuda.jit
+def _fill(out, value):
+    i = cuda.grid(1)
+    if i < out.size:
+        out[i] = value
+
+
+@cuda.jit
+def _find_outside(values, bad, low, high):
+    """Lower ``bad[0]`` to the index of the first value outside an interval (NaN is)."""
+    first = values.size
+    for i in range(cuda.grid(1), values.size, cuda.gridsize(1)):
+        if not low <= values[i] <= high:
+            first = min(first, i)
+    if first < values.size:
+        cuda.atomic.min(bad, 0, first)
 
 
 @cuda.jit
 def _find_unusable(params, grads, bad, limit, sign, weight_decay):
     """Lower ``bad[0]`` to the index of the first unusable gradient."""
+    # No atomic operation within the loop, which would keep loads from running ahead.
+    first = grads.size
     for i in range(cuda.grid(1), grads.size, cuda.gridsize(1)):
         # Without weight decay `params` is not read: its NaN is not the gradient's.
         grad = grads[i]
         if weight_decay != 0:
             grad = coupled_grad(params[i], grad, sign, weight_decay)
         if not usable(grad, limit):
-            cuda.atomic.min(bad, 0, i)
+            first = min(first, i)
+    if first < grads.size:
+        cuda.atomic.min(bad, 0, first)
 
 
 @cuda.jit
 def _step(params, grads, square_avg, acc_delta, bad, sign, lr, rho, decay, eps, weight_decay, tiny):
     """Take a step, unless ``bad[0]`` is the index of an element."""
-    if bad[0] < params.size:
-        return
-    for i in range(cuda.grid(1), params.size, cuda.gridsize(1)):
+    i = cuda.grid(1)
+    if i < params.size <= bad[0]:
         grad = coupled_grad(params[i], grads[i], sign, weight_decay)
         params[i], square_avg[i], acc_delta[i] = adadelta_rule(
             params[i], grad, square_avg[i], acc_delta[i], lr, rho, decay, eps, tiny
@@ -57,125 +77,9 @@ def _step(params, grads, square_avg, acc_delta, bad, sign, lr, rho, decay, eps, 
 
 @cuda.jit
 def _effective_rates(square_avg, acc_delta, eps, out):
-    for i in range(cuda.grid(1), out.size, cuda.gridsize(1)):
+    i = cuda.grid(1)
+    if i < out.size:
         out[i] = effective_rate(square_avg[i], acc_delta[i], eps)
-
-
-def _release(package: Any) -> tuple[int, ...]:
-    return tuple(int(number) for number in package.__version__.split(".")[:2])
-
-
-def require_gpu() -> None:
-    """Raise a clear error unless CUDA kernels can run (or are simulated)."""
-    if SIMULATED:
-        return
-    extras = "pip install numadelta[cuda12] or numadelta[cuda13], as your driver needs"
-    if getattr(cuda, "implementation", "Built-in") == "Built-in":
-        raise ImportError(f"arrays on a GPU need the package numba-cuda: {extras}")
-    numba_cuda = sys.modules["numba_cuda"]
-    if np.lib.NumpyVersion(np.__version__) >= "2.5.0" and _release(numba_cuda) < (0, 31):
-        raise ImportError(
-            f"numba-cuda {numba_cuda.__version__} does not work with NumPy {np.__version__}; "
-            "install numpy<2.5"
-        )
-    if not cuda.is_available():
-        raise RuntimeError("arrays on a GPU need a CUDA driver and device, but none was found")
-
-
-def describe_gpu() -> str:
-    """Return a line about the GPU that CUDA kernels would run on, or why they cannot."""
-    try:
-        require_gpu()
-    except (ImportError, RuntimeError) as error:
-        return f"none ({error})"
-    if SIMULATED:
-        return "simulated (NUMBA_ENABLE_CUDASIM)"
-    device = cuda.get_current_device()
-    name = device.name.decode() if isinstance(device.name, bytes) else device.name
-    return f"{name}, compute capability {'.'.join(map(str, device.compute_capability))}"
-
-
-def _interface(name: str, array: Any) -> dict[str, Any]:
-    if isinstance(array, (np.ndarray, list, tuple)):
-        raise TypeError(
-            f"{name} is on the CPU, but params is on a GPU; copy it there first "
-            "(nothing is copied silently)"
-        )
-    if SIMULATED and getattr(array, "__cuda_ndarray__", False):
-        return dict(array.__array_interface__)
-    try:
-        return dict(array.__cuda_array_interface__)
-    except RuntimeError as error:  # PyTorch's way to say that the tensor requires grad
-        raise ValueError(f"{name} requires grad; pass {name}.detach()") from error
-    except AttributeError:
-        raise TypeError(
-            f"{name} is a {type(array).__name__} that is not on a GPU; pass it as a NumPy array, "
-            f"for a CPU tensor {name}.numpy()"
-        ) from None
-
-
-def _flat(name: str, array: Any, writeable: bool) -> tuple[Any, tuple[int, ...], int | None]:
-    """Check an array on the GPU; return it flat, with its shape and its current stream."""
-    interface = _interface(name, array)
-    arrays.check_dtype(name, np.dtype(interface["typestr"]))
-    shape = tuple(interface["shape"])
-    pointer, read_only = interface["data"]
-    if interface.get("mask") is not None:
-        raise TypeError(f"{name} has a mask; fill it first")
-    if writeable and read_only:
-        raise ValueError(f"{name} is read-only, but is updated in place; pass a copy")
-    strides = interface.get("strides")
-    if strides is not None and math.prod(shape) > 1:
-        layout = np.lib.stride_tricks.as_strided(
-            np.empty(1, interface["typestr"]), shape, strides, writeable=False
-        )
-        if not layout.flags.c_contiguous:
-            raise ValueError(f"{name} is not C-contiguous; pass {name}.contiguous() or a copy")
-    flat = _device_view(interface, math.prod(shape))
-    return flat, shape, _current_stream(array, interface)
-
-
-def _device_view(interface: dict[str, Any], size: int) -> Any:
-    """Return memory described by an array interface as a flat array for kernels."""
-    flat_interface = {
-        "shape": (size,),
-        "typestr": interface["typestr"],
-        "data": (interface["data"][0], False),
-        "version": 3,
-    }
-    if SIMULATED:
-        holder = type("Holder", (), {"__array_interface__": flat_interface})()
-        return cuda.cudadrv.devicearray.FakeCUDAArray(np.asarray(holder))
-    holder = type("Holder", (), {"__cuda_array_interface__": flat_interface})()
-    return cuda.as_cuda_array(holder, sync=False)
-
-
-def _current_stream(array: Any, interface: dict[str, Any]) -> int | None:
-    stream = interface.get("stream")
-    torch = sys.modules.get("torch")
-    if stream is None and torch is not None and isinstance(array, torch.Tensor):
-        stream = torch.cuda.current_stream(array.device).cuda_stream or 1
-    return stream
-
-
-def stream_of(handle: int | None) -> Any:
-    """Return Numba's stream for a handle of the array interface (1: legacy, 2: per thread)."""
-    if SIMULATED or handle is None:
-        return 0
-    if handle == 1:
-        return cuda.legacy_default_stream()
-    if handle == 2:
-        return cuda.per_thread_default_stream()
-    return cuda.external_stream(handle)
-
-
-def _device_of(array: Any) -> int | None:
-    device = getattr(array, "device", None)
-    for attribute in ("index", "id"):
-        number = getattr(device, attribute, None)
-        if isinstance(number, int):
-            return number
-    return None
 
 
 class CudaState:
@@ -188,22 +92,26 @@ class CudaState:
         acc_delta: Any | None = None,
         check_values: bool = True,
     ) -> None:
-        _interface("params", params)  # a CPU tensor is refused as such, also where there is no GPU
-        require_gpu()
-        self.params, self.shape, stream = _flat("params", params, writeable=True)
+        # A CPU tensor is refused as such, also where there is no GPU.
+        interface = device.interface_of("params", params)
+        device.require_gpu()
+        self.params = device.flat_view("params", interface, writeable=True)
+        self.shape = tuple(interface["shape"])
         self.dtype = np.dtype(self.params.dtype)
-        self._stream = stream_of(stream)
-        self._device = _device_of(params)
-        if not SIMULATED and self._device not in (None, cuda.get_current_device().id):
+        self._set_stream(device.stream_handle(params, interface))
+        self._gpu = device.number_of_gpu(params)
+        if not device.SIMULATED and self._gpu not in (None, cuda.get_current_device().id):
             raise ValueError(
-                f"params is on GPU {self._device}, but Numba's current one is "
-                f"{cuda.get_current_device().id}; call numba.cuda.select_device({self._device})"
+                f"params is on GPU {self._gpu}, but Numba's current one is "
+                f"{cuda.get_current_device().id}; call numba.cuda.select_device({self._gpu})"
             )
         # Whoever made the arrays owns their memory: keep them alive as long as the views.
         self._owners = (params, square_avg, acc_delta)
-        self._bad = cuda.device_array(1, np.int64)
+        self._seen_grads: tuple[Any, Any] = (None, None)
+        self._bad = cuda.to_device(np.array([NONE]))
+        self._unread = False
         self._check_values = check_values
-        if check_values and not self._all_finite(self.params):
+        if check_values and not self._all_at_least(-float(np.finfo(self.dtype).max), self.params):
             arrays.check_finite("params", self._copy(self.params).reshape(self.shape))
         self.square_avg = self._average("square_avg", square_avg)
         self.acc_delta = self._average("acc_delta", acc_delta)
@@ -211,19 +119,30 @@ class CudaState:
         self._check_no_overlap("acc_delta", self.acc_delta, ("params", "square_avg"))
         self.steps = np.zeros(1, np.int64)
 
+    def _set_stream(self, handle: int | None) -> None:
+        self._handle, self._stream = handle, device.stream_of(handle)
+
     def _average(self, name: str, array: Any | None) -> Any:
         if array is None:
-            return cuda.to_device(np.zeros(self.params.size, self.dtype))
-        flat, shape, _ = _flat(name, array, writeable=True)
-        self._check_like(name, array, flat, shape)
-        if self._check_values:
-            arrays.check_averages(name, self._copy(flat).reshape(shape))
+            return self._zeros()
+        interface = device.interface_of(name, array)
+        flat = device.flat_view(name, interface, writeable=True)
+        self._check_like(name, array, flat, interface)
+        if self._check_values and not self._all_at_least(0.0, flat):
+            arrays.check_averages(name, self._copy(flat).reshape(self.shape))
         return flat
 
-    def _check_like(self, name: str, array: Any, flat: Any, shape: tuple[int, ...]) -> None:
-        device = _device_of(array)
-        if None not in (device, self._device) and device != self._device:
-            raise ValueError(f"{name} is on GPU {device}, but params is on GPU {self._device}")
+    def _zeros(self) -> Any:
+        zeros = device.new_array(self.params.size, self.dtype)
+        if zeros.size:
+            self._launcher(_fill)(zeros, self.dtype.type(0))
+            cuda.synchronize()  # the first step may run on another stream
+        return zeros
+
+    def _check_like(self, name: str, array: Any, flat: Any, interface: dict[str, Any]) -> None:
+        number, shape = device.number_of_gpu(array), tuple(interface["shape"])
+        if None not in (number, self._gpu) and number != self._gpu:
+            raise ValueError(f"{name} is on GPU {number}, but params is on GPU {self._gpu}")
         if shape != self.shape:
             raise ValueError(f"{name} has shape {shape}, but params has shape {self.shape}")
         if flat.dtype != self.dtype:
@@ -239,18 +158,27 @@ class CudaState:
                 raise ValueError(f"{name} and {other} overlap in memory; pass separate arrays")
 
     def _copy(self, flat: Any) -> NDArray[Any]:
+        device.refuse_fork()
         return flat.copy_to_host(stream=self._stream) if flat.size else np.empty(0, self.dtype)
 
-    def _blocks(self) -> tuple[int, int]:
-        blocks = -(-self.params.size // THREADS_PER_BLOCK)
-        return min(blocks, MAX_BLOCKS), THREADS_PER_BLOCK
+    def _launcher(self, kernel: Any, max_blocks: int = 2**31 - 1) -> Any:
+        blocks = max(-(-self.params.size // THREADS_PER_BLOCK), MIN_BLOCKS)
+        return kernel[min(blocks, max_blocks), THREADS_PER_BLOCK, self._stream]
 
     def check_grads(self, grads: Any) -> Any:
         """Return a gradient on the same GPU as a flat array that the kernels may read."""
-        flat, shape, stream = _flat("grads", grads, writeable=False)
-        self._check_like("grads", grads, flat, shape)
-        self._check_no_overlap("grads", flat, ("params", "square_avg", "acc_delta"))
-        self._stream = stream_of(stream)
+        device.refuse_fork()
+        interface = device.interface_of("grads", grads)
+        # The same memory again, as a training loop passes it: all that is checked is in there.
+        seen, flat = self._seen_grads
+        if interface != seen:
+            flat = device.flat_view("grads", interface, writeable=False)
+            self._check_like("grads", grads, flat, interface)
+            self._check_no_overlap("grads", flat, ("params", "square_avg", "acc_delta"))
+            self._seen_grads = (interface, flat)
+        handle = device.stream_handle(grads, interface)
+        if handle != self._handle:
+            self._set_stream(handle)
         return flat
 
     def step(
@@ -268,61 +196,74 @@ class CudaState:
         Both kernels are launched before the one copy back that tells the outcome, so that a
         checked step waits for the GPU once; without `check` it does not wait.
         """
-        size = grads.size
-        if size:
+        if grads.size:
             real = self.dtype.type
             info = np.finfo(self.dtype)
-            limit = largest_usable(eps, float(info.max), float(info.tiny))
-            sign = -1.0 if maximize else 1.0
-            self._start_search(self.params, grads, limit, sign, weight_decay, check)
-            _step[(*self._blocks(), self._stream)](
+            sign, decay = real(-1.0 if maximize else 1.0), real(weight_decay)
+            if check:
+                limit = real(largest_usable(eps, float(info.max), float(info.tiny)))
+                self._search(_find_unusable, self.params, grads, self._bad, limit, sign, decay)
+            elif self._unread:
+                self._forget()
+            self._launcher(_step)(
                 self.params,
                 grads,
                 self.square_avg,
                 self.acc_delta,
                 self._bad,
-                real(sign),
+                sign,
                 real(lr),
                 real(rho),
                 real(1.0 - rho),
                 real(eps),
-                real(weight_decay),
+                decay,
                 info.tiny,
             )
-            if check and (bad := self._found()) < size:
-                return bad
+        # Counted before the wait, where a Ctrl-C is likely; so it finds a step and its count.
         self.steps[0] += 1
-        return -1
+        bad = self._found() if check and grads.size else -1
+        if bad >= 0:
+            self.steps[0] -= 1
+        return bad
 
-    def _start_search(
-        self,
-        params: Any,
-        grads: Any,
-        limit: float,
-        sign: float,
-        weight_decay: float,
-        check: bool = True,
-    ) -> None:
-        real = self.dtype.type
-        self._bad.copy_to_device(np.array([grads.size]), stream=self._stream)
-        if check:
-            _find_unusable[(*self._blocks(), self._stream)](
-                params, grads, self._bad, real(limit), real(sign), real(weight_decay)
-            )
+    def _search(self, kernel: Any, *arguments: Any) -> None:
+        if self._unread:
+            self._forget()
+        self._unread = True
+        self._launcher(kernel, MAX_BLOCKS)(*arguments)
 
     def _found(self) -> int:
-        return int(self._bad.copy_to_host(stream=self._stream)[0])
+        """Wait for a search; return the index that it found, or -1."""
+        try:
+            found = int(self._bad.copy_to_host(stream=self._stream)[0])
+        except Exception as error:
+            raise RuntimeError(
+                f"the GPU failed, in this call or in an earlier launch: {error}"
+            ) from error
+        if found == NONE:
+            self._unread = False
+            return -1
+        self._forget()
+        return found
 
-    def _all_finite(self, flat: Any) -> bool:
-        if flat.size:
-            self._start_search(flat, flat, float(np.finfo(self.dtype).max), 1.0, 0.0)
-        return not flat.size or self._found() >= flat.size
+    def _forget(self) -> None:
+        """Forget what a search found, or a Ctrl-C kept from being read; else no step is taken."""
+        self._bad.copy_to_device(np.array([NONE]), stream=self._stream)
+        self._unread = False
+
+    def _all_at_least(self, low: float, flat: Any) -> bool:
+        if not flat.size:
+            return True
+        real = self.dtype.type
+        self._search(_find_outside, flat, self._bad, real(low), np.finfo(self.dtype).max)
+        return self._found() < 0
 
     def effective_lr(self, eps: float) -> Any:
         """Return a new Numba device array of the shape of the parameters with eta of each."""
-        out = cuda.device_array(self.params.size, self.dtype)
+        device.refuse_fork()
+        out = device.new_array(self.params.size, self.dtype)
         if out.size:
-            _effective_rates[(*self._blocks(), self._stream)](
+            self._launcher(_effective_rates)(
                 self.square_avg, self.acc_delta, self.dtype.type(eps), out
             )
         return out.reshape(self.shape)
@@ -336,6 +277,7 @@ class CudaState:
 
     def load(self, square_avg: NDArray[Any], acc_delta: NDArray[Any], steps: int) -> None:
         """Overwrite averages and count with checked NumPy arrays of the right shape and dtype."""
+        device.refuse_fork()
         if self.params.size:
             self.square_avg.copy_to_device(square_avg.reshape(-1), stream=self._stream)
             self.acc_delta.copy_to_device(acc_delta.reshape(-1), stream=self._stream)
@@ -343,4 +285,4 @@ class CudaState:
 
 
 def _pointer(flat: Any) -> int:
-    return int(_interface("array", flat)["data"][0])
+    return int(device.interface_of("array", flat)["data"][0])

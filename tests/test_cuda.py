@@ -6,7 +6,6 @@ The simulator is a lane of its own: NUMBA_DISABLE_JIT=1 NUMBA_ENABLE_CUDASIM=1 p
 from __future__ import annotations
 
 import importlib.util
-import warnings
 
 import numpy as np
 import pytest
@@ -59,13 +58,9 @@ def gpu(request):
     """A pair of functions: to the GPU and back."""
     if request.param in ON_A_REAL_GPU:
         require_real_gpu()
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of numba-cuda: such small arrays leave a GPU idle
-            yield KINDS[request.param]
-    elif SIMULATED:
-        yield KINDS[request.param]
-    else:
+    elif not SIMULATED:
         pytest.skip("the simulator needs NUMBA_ENABLE_CUDASIM=1")
+    return KINDS[request.param]
 
 
 def problem(shape, dtype, steps=3):
@@ -116,12 +111,23 @@ def test_every_option_agrees_with_the_cpu(gpu, options, dtype):
 
 
 @both_dtypes
-def test_fewer_threads_than_elements_loop_over_them(gpu, monkeypatch, dtype):
+@pytest.mark.parametrize("weight_decay", [0.0, 0.1])
+def test_fewer_threads_than_elements_search_all_of_them(gpu, monkeypatch, dtype, weight_decay):
     from numadelta import cuda
 
-    monkeypatch.setattr(cuda, "THREADS_PER_BLOCK", 16)
-    monkeypatch.setattr(cuda, "MAX_BLOCKS", 2)
-    assert_like_cpu(gpu, (100,), dtype)
+    monkeypatch.setattr(cuda, "THREADS_PER_BLOCK", 1)
+    monkeypatch.setattr(cuda, "MAX_BLOCKS", 128)
+    to_gpu, to_cpu = gpu
+    opt = nd.Adadelta(to_gpu(np.ones(300, dtype)), weight_decay=weight_decay)
+    for bad in ([], [299], [150, 290], [127, 128, 129], [128, 200], [0]):
+        grads = np.ones(300, dtype)
+        grads[bad] = np.nan
+        if bad:
+            with pytest.raises(ValueError, match=rf"grads\[{bad[0]}\] is nan"):
+                opt.step(to_gpu(grads))
+        else:
+            opt.step(to_gpu(grads))
+    assert opt.steps == 1 and np.unique(to_cpu(opt.params)).size == 1
 
 
 @pytest.mark.gpu
@@ -235,3 +241,22 @@ def test_the_state_moves_to_the_cpu_and_back(gpu):
     opt.step(to_gpu(gradients[2]))
     np.testing.assert_allclose(to_cpu(back.params), to_cpu(opt.params), rtol=1e-12)
     assert (back.steps, back.lr) == (3, 0.5)
+
+
+@pytest.mark.gpu
+def test_a_step_that_does_not_look_for_nan_can_be_captured_in_a_cuda_graph():
+    require_real_gpu()
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    start, (g, *_) = problem((50,), np.float64)
+    params, grads = torch.from_numpy(start).cuda(), torch.from_numpy(g).cuda()
+    ours, theirs = nd.Adadelta(start.copy()), nd.Adadelta(params, nonfinite="propagate")
+    theirs.step(grads)  # compiles
+    torch.cuda.synchronize()
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        theirs.step(grads)
+    for _ in range(3):
+        graph.replay()
+    for _ in range(4):
+        ours.step(g)
+    np.testing.assert_allclose(params.cpu().numpy(), ours.params, rtol=1e-12)

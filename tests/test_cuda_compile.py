@@ -15,6 +15,8 @@ array_of, bad = lambda real: real[::1], types.int64[::1]
 SIGNATURES = {
     "_step": lambda real: (array_of(real),) * 4 + (bad,) + (real,) * 7,
     "_find_unusable": lambda real: (array_of(real),) * 2 + (bad,) + (real,) * 3,
+    "_find_outside": lambda real: (array_of(real), bad, real, real),
+    "_fill": lambda real: (array_of(real), real),
     "_effective_rates": lambda real: (array_of(real),) * 2 + (real, array_of(real)),
 }
 

@@ -9,7 +9,7 @@ import pytest
 from numba import config
 
 import numadelta as nd
-from numadelta import cuda as gpu
+from numadelta import cuda, device
 
 simulated = pytest.mark.skipif(
     not config.ENABLE_CUDASIM, reason="the simulator needs NUMBA_ENABLE_CUDASIM=1"
@@ -51,8 +51,8 @@ def assert_refused(error, message, **changes):
 
 
 def without_simulator(monkeypatch, **of_numba_cuda):
-    monkeypatch.setattr(gpu, "SIMULATED", False)
-    monkeypatch.setattr(gpu, "cuda", SimpleNamespace(**of_numba_cuda))
+    monkeypatch.setattr(device, "SIMULATED", False)
+    monkeypatch.setattr(device, "cuda", SimpleNamespace(**of_numba_cuda))
 
 
 # What is taken
@@ -92,7 +92,7 @@ def test_a_gradient_may_be_read_only():
 
 @simulated
 def test_an_empty_array_has_no_memory_and_no_kernel(monkeypatch):
-    monkeypatch.setattr(gpu, "_step", None)
+    monkeypatch.setattr(cuda, "_step", None)
     opt = nd.Adadelta(OnGpu(np.ones(0), data=(0, False)))
     opt.step(OnGpu(np.ones(0), data=(0, False)))
     assert (opt.steps, opt.effective_lr().shape) == (1, (0,))
@@ -246,18 +246,116 @@ def test_streams_of_the_interface_become_those_of_numba(monkeypatch):
         per_thread_default_stream=lambda: "per thread",
         external_stream=lambda handle: f"stream {handle}",
     )
-    streams = [gpu.stream_of(handle) for handle in (None, 1, 2, 77)]
+    streams = [device.stream_of(handle) for handle in (None, 1, 2, 77)]
     assert streams == [0, "legacy", "per thread", "stream 77"]
 
 
 @simulated
 def test_kernels_run_on_the_stream_of_the_gradient(monkeypatch):
     seen = []
-    monkeypatch.setattr(gpu, "stream_of", lambda handle: seen.append(handle) or 0)
+    monkeypatch.setattr(device, "stream_of", lambda handle: seen.append(handle) or 0)
     opt = nd.Adadelta(OnGpu(np.ones(4), stream=5))
     opt.step(OnGpu(np.ones(4), stream=6))
     opt.step(OnGpu(np.ones(4)))
     assert seen == [5, 6, None]
+
+
+@simulated
+def test_the_same_memory_again_is_not_checked_again_and_other_memory_is(monkeypatch):
+    checked = []
+    flat_view = device.flat_view
+    monkeypatch.setattr(
+        device,
+        "flat_view",
+        lambda name, *rest, **more: checked.append(name) or flat_view(name, *rest, **more),
+    )
+    array, params = np.ones(4), np.ones(4)
+    opt = nd.Adadelta(OnGpu(params))
+    opt.step(OnGpu(array))
+    opt.step(OnGpu(array))
+    assert checked == ["params", "grads"]
+    opt.step(OnGpu(array.copy()))
+    assert checked == ["params", "grads", "grads"]
+    for bad in (np.ones(4, np.float32), np.ones((2, 2)), np.ones(8)[::2]):
+        with pytest.raises((TypeError, ValueError), match="grads"):
+            opt.step(OnGpu(bad))
+    assert opt.steps == 3
+
+
+# What goes wrong on the GPU itself
+
+
+@simulated
+def test_too_little_memory_is_an_error_that_says_how_much_was_asked_for(monkeypatch):
+    opt = nd.Adadelta(OnGpu(np.ones(4)))
+    device_array = device.cuda.device_array
+
+    def full(size, dtype):
+        raise RuntimeError("[2] Call to cuMemAlloc results in CUDA_ERROR_OUT_OF_MEMORY")
+
+    monkeypatch.setattr(device.cuda, "device_array", full)
+    with pytest.raises(MemoryError, match="the GPU has not 32 bytes left for 4 numbers"):
+        nd.Adadelta(OnGpu(np.ones(4)))
+    with pytest.raises(MemoryError, match="32 bytes"):
+        opt.effective_lr()
+    opt.step(OnGpu(np.ones(4)))
+    monkeypatch.setattr(device.cuda, "device_array", device_array)
+    assert opt.effective_lr().shape == (4,) and opt.steps == 1
+
+
+class Broken:
+    """Memory that cannot be read: what the driver reports after any launch that failed."""
+
+    def __init__(self, error):
+        self.error = error
+
+    def copy_to_host(self, stream):
+        raise self.error
+
+
+@simulated
+def test_an_error_that_shows_up_late_says_that_it_may_be_of_an_earlier_launch(monkeypatch):
+    opt = nd.Adadelta(OnGpu(np.ones(4)))
+    monkeypatch.setattr(opt._state, "_launcher", lambda *kernel: lambda *arguments: None)
+    opt._state._bad = Broken(RuntimeError("[700] CUDA_ERROR_ILLEGAL_ADDRESS"))
+    with pytest.raises(RuntimeError, match="in this call or in an earlier launch: .*700"):
+        opt.step(OnGpu(np.ones(4)))
+
+
+@simulated
+@pytest.mark.parametrize("nonfinite", ["raise", "propagate"])
+def test_what_an_interrupt_kept_from_being_read_does_not_stop_later_steps(monkeypatch, nonfinite):
+    params = np.ones(4)
+    opt = nd.Adadelta(OnGpu(params))
+    search = opt._state._bad
+    opt._state._bad = Broken(KeyboardInterrupt())
+    monkeypatch.setattr(
+        opt._state,
+        "_launcher",
+        lambda *kernel: lambda *arguments: search.copy_to_device(np.array([2])),
+    )
+    with pytest.raises(KeyboardInterrupt):
+        opt.step(OnGpu(np.full(4, np.nan)))
+    monkeypatch.undo()
+    opt._state._bad = search
+    opt.nonfinite = nonfinite
+    opt.step(OnGpu(np.ones(4)))
+    assert (params != 1).all()
+
+
+@simulated
+def test_a_forked_child_is_told_so(monkeypatch):
+    opt = nd.Adadelta(OnGpu(np.ones(4)))
+    monkeypatch.setattr(device, "_process", -1)
+    for call in (
+        lambda: nd.Adadelta(OnGpu(np.ones(4))),
+        lambda: opt.step(OnGpu(np.ones(4))),
+        lambda: opt.effective_lr(),
+        lambda: opt.state_dict(),
+    ):
+        with pytest.raises(RuntimeError, match="does not survive a fork.*'spawn' or 'forkserver'"):
+            call()
+    assert device.describe_gpu().startswith("none (CUDA does not survive a fork")
 
 
 # Machines without what a GPU needs
@@ -277,7 +375,7 @@ def test_numba_cuda_that_is_too_old_for_numpy_is_refused_with_both_versions(
 ):
     without_simulator(monkeypatch, implementation="NVIDIA", is_available=lambda: False)
     package = SimpleNamespace(__version__=version)
-    monkeypatch.setitem(gpu.sys.modules, "numba_cuda", package)
+    monkeypatch.setitem(device.sys.modules, "numba_cuda", package)
     monkeypatch.setattr(np, "__version__", "2.5.0")
     error, message = (RuntimeError, "driver and device") if works else (ImportError, "numpy<2.5")
     with pytest.raises(error, match=message) as caught:

@@ -51,7 +51,7 @@ def fake_workers(monkeypatch):
 @pytest.fixture
 def tiny(monkeypatch):
     """Measure next to nothing, in this process."""
-    used = nd.get_num_threads()
+    monkeypatch.setattr(threads, "_num_threads", nd.get_num_threads())  # is put back
     monkeypatch.setattr(growth_points, "QUICK_SECONDS", 0.0)
     monkeypatch.setattr(growth_points, "SHORTEST", 0.0)
     monkeypatch.setattr(growth_steps, "SIZES", [3, 0, 0, 70, 0, 0, 0])
@@ -62,8 +62,6 @@ def tiny(monkeypatch):
         monkeypatch.setattr(growth_minimisers, name, 2)
     for module in (growth_steps, growth_minimisers):
         monkeypatch.setattr(module, "WORK", 8)
-    yield
-    nd.set_num_threads(used)
 
 
 # What is measured

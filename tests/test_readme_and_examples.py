@@ -174,3 +174,12 @@ def test_dropout_mnist_draws_four_pictures(tmp_path):
 def test_kill_and_resume_ends_with_the_same_bits(tmp_path):
     out = run_example("kill_and_resume.py", "--kills", 20, folder=tmp_path)
     assert re.search(r"final bits equal +yes", out)
+
+
+@slow_without_jit
+def test_torch_on_gpu_takes_the_steps_of_pytorch_also_without_a_gpu(tmp_path, monkeypatch):
+    pytest.importorskip("torch", reason="PyTorch is not installed")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    out = run_example("torch_on_gpu.py", folder=tmp_path)
+    single, double = (float(x) for x in re.findall(r"at the end ([\d.e-]+) apart", out))
+    assert double < 1e-12 and single < 1

@@ -1,6 +1,6 @@
 """What the asv benchmarks share.
 
-- `step`, `minimise`, `mlp`, `startup`: the clock;
+- `step`, `minimise`, `mlp`, `startup`, `gpu`: the clock;
 - `counted`: what the clock cannot disturb, and what `gate.py` therefore takes literally;
 - `memory`: peaks of whole processes.
 

@@ -58,6 +58,6 @@ def _blas_threads() -> str:
 
 
 def _gpu() -> str:
-    from numadelta.cuda import describe_gpu
+    from numadelta.device import describe_gpu
 
     return describe_gpu()
