@@ -56,8 +56,8 @@ class Silent:
     def note(self, text: str) -> None:
         """Show a message."""
 
-    def close(self) -> None:
-        """End the show."""
+    def close(self, on_purpose: bool = False) -> None:
+        """End the show, `on_purpose` if a callback has stopped the training."""
 
 
 class _Lines(Silent):
@@ -89,8 +89,10 @@ class _Bar(Silent):
     def note(self, text: str) -> None:
         self.bar.write(text)
 
-    def close(self) -> None:
+    def close(self, on_purpose: bool = False) -> None:
         self.bar.close()
+        if on_purpose and hasattr(self.bar, "disp"):  # in a notebook it is red if it is not full
+            self.bar.disp(bar_style="info")
 
 
 def _summary(logs: dict[str, Any], names: tuple[str, ...]) -> str:

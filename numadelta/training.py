@@ -124,7 +124,7 @@ class Training:
                 self.hooks.call("on_train_end", self._last_logs())  # best weights come back
             raise
         finally:
-            shown.close()
+            shown.close(on_purpose=self._mark.stopped)
         if begun:
             self._save(shown)
             self.hooks.call("on_train_end", self._last_logs())
@@ -167,13 +167,13 @@ class Training:
             except ValueError as error:
                 text = str(error).removesuffix(HOW_TO_SKIP)  # which is no option of `fit`
                 raise ValueError(f"epoch {epoch + 1}, batch {batch + 1}: {text}") from error
+            if advance:
+                advance()
             if batch_hooks:
                 stopped = self.hooks.call("on_train_batch_end", batch, {"loss": loss})
                 if stopped and batch + 1 < count:
                     self._mark = self._mark._replace(stopped=True)
                     return
-            if advance:
-                advance()
             if checkpoints and batch + 1 < count and checkpoints.is_due():
                 self._save(shown)
         self._end_epoch(epoch, stopped, shown)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import types
+import warnings
 
 import numpy as np
 import pytest
@@ -229,10 +230,11 @@ class FakeTqdm:
     """What the fit loop needs of tqdm, noted."""
 
     def __init__(self, **options):
-        self.options, self.updates, self.texts, self.closed = options, 0, [], 0
+        self.options, self.total = options, options["total"]
+        self.n, self.texts, self.closed = 0, [], 0
 
     def update(self):
-        self.updates += 1
+        self.n += 1
 
     def set_description(self, text, refresh):
         self.texts.append(text)
@@ -294,11 +296,37 @@ def test_verbose_1_shows_one_bar_on_a_terminal(capsys, terminal):
     bars = terminal()
     fit(*net_and_data(), verbose=1)
     (bar,) = bars
-    assert bar.options["total"] == bar.updates == 6
+    assert bar.options["total"] == bar.total == bar.n == 6
     assert bar.texts[::2] == ["epoch 1/2", "epoch 2/2"]
     assert all(text.startswith("loss ") for text in bar.texts[1::2])
     assert bar.closed == 1
     assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("hook", ["on_train_batch_end", "on_epoch_end"])
+@pytest.mark.parametrize("raises", [None, KeyboardInterrupt, OSError])
+def test_in_a_notebook_a_bar_that_a_callback_ends_is_not_red(terminal, monkeypatch, hook, raises):
+    class Stop:
+        def set_model(self, model):
+            self.model = model
+
+    def stop(self, *rest):
+        if raises:
+            raise raises
+        self.model.stop_training = True
+
+    setattr(Stop, hook, stop)
+    bars, styles = terminal(), []
+    monkeypatch.setattr(
+        FakeTqdm,
+        "disp",
+        lambda self, bar_style: styles.append((bar_style, self.closed)),
+        raising=False,
+    )
+    with warnings.catch_warnings(action="ignore"), contextlib.suppress(OSError):
+        fit(*net_and_data(), verbose=1, callbacks=[Stop()])
+    assert bars[0].n == (1 if hook == "on_train_batch_end" else 3)
+    assert styles == ([] if raises else [("info", 1)])
 
 
 def test_verbose_1_prints_lines_where_there_is_no_terminal(capsys):
