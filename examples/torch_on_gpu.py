@@ -99,14 +99,15 @@ def streamer(n, dtype):
 
     @cuda.jit
     def stream(x, g, v, u):
-        for i in range(cuda.grid(1), x.size, cuda.gridsize(1)):
+        i = cuda.grid(1)
+        if i < x.size:
             grad = g[i]
             x[i] += grad
             v[i] += grad
             u[i] += grad
 
     arrays = [cuda.as_cuda_array(t, sync=False) for t in torch.randn(4, n, dtype=dtype).cuda()]
-    return lambda: stream[min(max(-(-n // 256), 128), 4096), 256](*arrays)
+    return lambda: stream[max(-(-n // 256), 128), 256](*arrays)
 
 
 def seconds_of(call, calls):

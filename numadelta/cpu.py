@@ -106,6 +106,10 @@ class CpuState:
         found = threads.run(kernels.first_unusable, search(threads.slices(grads.size)))
         return -1 if max(found) < 0 else int(kernels.first_unusable(*search([slice(None)])[0]))
 
+    def is_one_call(self) -> bool:
+        """Tell whether a step is one call, so that no signal handler can run in its middle."""
+        return not threads.use_threads(self.square_avg.nbytes)
+
     def effective_lr(self, eps: float) -> NDArray[Any]:
         """Return a new array of the shape of the parameters with eta of each element."""
         out = np.empty_like(self.params)

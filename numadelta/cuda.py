@@ -54,7 +54,7 @@ def _find_unusable(params, grads, bad, limit, sign, weight_decay):
     # No atomic operation within the loop, which would keep loads from running ahead.
     first = grads.size
     for i in range(cuda.grid(1), grads.size, cuda.gridsize(1)):
-        # Without weight decay `params` is not read: its NaN is not the gradient's.
+        # Without weight decay `params` need not be read.
         grad = grads[i]
         if weight_decay != 0:
             grad = coupled_grad(params[i], grad, sign, weight_decay)
@@ -83,7 +83,11 @@ def _effective_rates(square_avg, acc_delta, eps, out):
 
 
 class CudaState:
-    """The same as `numadelta.cpu.CpuState`, for arrays on a GPU."""
+    """The same as `numadelta.cpu.CpuState`, for arrays on a GPU.
+
+    `step` runs on the stream on which its gradient is ready.  Everything else is rare, and waits
+    for the whole GPU instead: another stream may be gone, and nobody else knows of ours.
+    """
 
     def __init__(
         self,
@@ -95,21 +99,20 @@ class CudaState:
         # A CPU tensor is refused as such, also where there is no GPU.
         interface = device.interface_of("params", params)
         device.require_gpu()
-        self.params = device.flat_view("params", interface, writeable=True)
+        self.params = device.flat_view("params", params, interface, writeable=True)
         self.shape = tuple(interface["shape"])
         self.dtype = np.dtype(self.params.dtype)
-        self._set_stream(device.stream_handle(params, interface))
         self._gpu = device.number_of_gpu(params)
-        if not device.SIMULATED and self._gpu not in (None, cuda.get_current_device().id):
-            raise ValueError(
-                f"params is on GPU {self._gpu}, but Numba's current one is "
-                f"{cuda.get_current_device().id}; call numba.cuda.select_device({self._gpu})"
-            )
-        # Whoever made the arrays owns their memory: keep them alive as long as the views.
-        self._owners = (params, square_avg, acc_delta)
+        self._may_be_elsewhere = self._gpu is not None and device.count_gpus() > 1
+        self._check_current_gpu()
+        self._handle: int | None = None
+        self._stream = device.stream_of(None)
         self._seen_grads: tuple[Any, Any] = (None, None)
+        cuda.synchronize()
+        # The index of the first bad element, or NONE; whether that may have to be put back, and
+        # whether a step depends on it.
         self._bad = cuda.to_device(np.array([NONE]))
-        self._unread = False
+        self._spent = self._unsettled = False
         self._check_values = check_values
         if check_values and not self._all_at_least(-float(np.finfo(self.dtype).max), self.params):
             arrays.check_finite("params", self._copy(self.params).reshape(self.shape))
@@ -118,26 +121,28 @@ class CudaState:
         self._check_no_overlap("square_avg", self.square_avg, ("params",))
         self._check_no_overlap("acc_delta", self.acc_delta, ("params", "square_avg"))
         self.steps = np.zeros(1, np.int64)
+        cuda.synchronize()
 
-    def _set_stream(self, handle: int | None) -> None:
-        self._handle, self._stream = handle, device.stream_of(handle)
+    def _check_current_gpu(self) -> None:
+        """Refuse to launch kernels on another GPU than that of the arrays."""
+        if self._may_be_elsewhere and (current := cuda.get_current_device().id) != self._gpu:
+            raise ValueError(
+                f"params is on GPU {self._gpu}, but Numba's current one is {current}; "
+                f"call numba.cuda.select_device({self._gpu})"
+            )
 
     def _average(self, name: str, array: Any | None) -> Any:
         if array is None:
-            return self._zeros()
+            zeros = device.new_array(self.params.size, self.dtype)
+            if zeros.size:
+                self._launcher(_fill)(zeros, self.dtype.type(0))
+            return zeros
         interface = device.interface_of(name, array)
-        flat = device.flat_view(name, interface, writeable=True)
+        flat = device.flat_view(name, array, interface, writeable=True)
         self._check_like(name, array, flat, interface)
         if self._check_values and not self._all_at_least(0.0, flat):
             arrays.check_averages(name, self._copy(flat).reshape(self.shape))
         return flat
-
-    def _zeros(self) -> Any:
-        zeros = device.new_array(self.params.size, self.dtype)
-        if zeros.size:
-            self._launcher(_fill)(zeros, self.dtype.type(0))
-            cuda.synchronize()  # the first step may run on another stream
-        return zeros
 
     def _check_like(self, name: str, array: Any, flat: Any, interface: dict[str, Any]) -> None:
         number, shape = device.number_of_gpu(array), tuple(interface["shape"])
@@ -157,28 +162,25 @@ class CudaState:
             if abs(_pointer(getattr(self, other)) - start) < nbytes:
                 raise ValueError(f"{name} and {other} overlap in memory; pass separate arrays")
 
-    def _copy(self, flat: Any) -> NDArray[Any]:
-        device.refuse_fork()
-        return flat.copy_to_host(stream=self._stream) if flat.size else np.empty(0, self.dtype)
-
-    def _launcher(self, kernel: Any, max_blocks: int = 2**31 - 1) -> Any:
+    def _launcher(self, kernel: Any, max_blocks: int = 2**31 - 1, stream: Any = 0) -> Any:
         blocks = max(-(-self.params.size // THREADS_PER_BLOCK), MIN_BLOCKS)
-        return kernel[min(blocks, max_blocks), THREADS_PER_BLOCK, self._stream]
+        return kernel[min(blocks, max_blocks), THREADS_PER_BLOCK, stream]
 
     def check_grads(self, grads: Any) -> Any:
         """Return a gradient on the same GPU as a flat array that the kernels may read."""
         device.refuse_fork()
+        self._check_current_gpu()
         interface = device.interface_of("grads", grads)
         # The same memory again, as a training loop passes it: all that is checked is in there.
         seen, flat = self._seen_grads
         if interface != seen:
-            flat = device.flat_view("grads", interface, writeable=False)
+            flat = device.flat_view("grads", grads, interface, writeable=False)
             self._check_like("grads", grads, flat, interface)
             self._check_no_overlap("grads", flat, ("params", "square_avg", "acc_delta"))
             self._seen_grads = (interface, flat)
         handle = device.stream_handle(grads, interface)
         if handle != self._handle:
-            self._set_stream(handle)
+            self._handle, self._stream = handle, device.stream_of(handle)
         return flat
 
     def step(
@@ -196,16 +198,17 @@ class CudaState:
         Both kernels are launched before the one copy back that tells the outcome, so that a
         checked step waits for the GPU once; without `check` it does not wait.
         """
-        if grads.size:
-            real = self.dtype.type
-            info = np.finfo(self.dtype)
-            sign, decay = real(-1.0 if maximize else 1.0), real(weight_decay)
-            if check:
-                limit = real(largest_usable(eps, float(info.max), float(info.tiny)))
-                self._search(_find_unusable, self.params, grads, self._bad, limit, sign, decay)
-            elif self._unread:
-                self._forget()
-            self._launcher(_step)(
+        self._put_back()
+        size, stream, real, info = grads.size, self._stream, self.dtype.type, np.finfo(self.dtype)
+        sign, decay = real(-1.0 if maximize else 1.0), real(weight_decay)
+        check = check and size > 0
+        if check:
+            self._spent = self._unsettled = True
+            limit = real(largest_usable(eps, float(info.max), float(info.tiny)))
+            search = self._launcher(_find_unusable, MAX_BLOCKS, stream)
+            search(self.params, grads, self._bad, limit, sign, decay)
+        if size:
+            self._launcher(_step, stream=stream)(
                 self.params,
                 grads,
                 self.square_avg,
@@ -219,53 +222,69 @@ class CudaState:
                 decay,
                 info.tiny,
             )
-        # Counted before the wait, where a Ctrl-C is likely; so it finds a step and its count.
-        self.steps[0] += 1
-        bad = self._found() if check and grads.size else -1
-        if bad >= 0:
-            self.steps[0] -= 1
-        return bad
-
-    def _search(self, kernel: Any, *arguments: Any) -> None:
-        if self._unread:
-            self._forget()
-        self._unread = True
-        self._launcher(kernel, MAX_BLOCKS)(*arguments)
-
-    def _found(self) -> int:
-        """Wait for a search; return the index that it found, or -1."""
+        if not check:
+            self.steps[0] += 1
+            return -1
         try:
-            found = int(self._bad.copy_to_host(stream=self._stream)[0])
+            return self._settle(stream)
+        except KeyboardInterrupt:
+            if self._unsettled:  # the wait was cut short, not what the GPU does
+                self._settle(stream)
+            raise
+
+    def _settle(self, stream: Any) -> int:
+        """Wait until it is known whether a step was taken, and count it; or return why not."""
+        found = self._found(stream)
+        # No call between these, where a signal could interrupt.
+        self.steps[0] += found == NONE
+        self._spent = found != NONE
+        self._unsettled = False
+        return -1 if found == NONE else found
+
+    def _found(self, stream: Any = 0) -> int:
+        """Wait for a search; return the index that it found, or NONE."""
+        try:
+            found = self._bad.copy_to_host(stream=stream)
+            if stream:
+                stream.synchronize()
         except Exception as error:
             raise RuntimeError(
                 f"the GPU failed, in this call or in an earlier launch: {error}"
             ) from error
-        if found == NONE:
-            self._unread = False
-            return -1
-        self._forget()
-        return found
+        return int(found[0])
 
-    def _forget(self) -> None:
-        """Forget what a search found, or a Ctrl-C kept from being read; else no step is taken."""
-        self._bad.copy_to_device(np.array([NONE]), stream=self._stream)
-        self._unread = False
+    def _put_back(self) -> None:
+        """Forget what an earlier search found, or no step would ever be taken again."""
+        if self._spent:
+            cuda.synchronize()
+            self._bad.copy_to_device(np.array([NONE]))
+            cuda.synchronize()
+            self._spent = self._unsettled = False
 
     def _all_at_least(self, low: float, flat: Any) -> bool:
+        self._put_back()
         if not flat.size:
             return True
-        real = self.dtype.type
-        self._search(_find_outside, flat, self._bad, real(low), np.finfo(self.dtype).max)
-        return self._found() < 0
+        self._spent = True
+        search = self._launcher(_find_outside, MAX_BLOCKS)
+        search(flat, self._bad, self.dtype.type(low), np.finfo(self.dtype).max)
+        found = self._found()
+        self._spent = found != NONE
+        return found == NONE
+
+    def is_one_call(self) -> bool:
+        """Tell whether a step is one call, so that no signal handler can run in its middle."""
+        return False
 
     def effective_lr(self, eps: float) -> Any:
         """Return a new Numba device array of the shape of the parameters with eta of each."""
         device.refuse_fork()
         out = device.new_array(self.params.size, self.dtype)
         if out.size:
-            self._launcher(_effective_rates)(
-                self.square_avg, self.acc_delta, self.dtype.type(eps), out
-            )
+            cuda.synchronize()
+            launch = self._launcher(_effective_rates)
+            launch(self.square_avg, self.acc_delta, self.dtype.type(eps), out)
+            cuda.synchronize()
         return out.reshape(self.shape)
 
     def to_host(self) -> dict[str, NDArray[Any]]:
@@ -275,12 +294,19 @@ class CudaState:
             for name in ("square_avg", "acc_delta")
         }
 
+    def _copy(self, flat: Any) -> NDArray[Any]:
+        device.refuse_fork()
+        cuda.synchronize()
+        return flat.copy_to_host() if flat.size else np.empty(0, self.dtype)
+
     def load(self, square_avg: NDArray[Any], acc_delta: NDArray[Any], steps: int) -> None:
         """Overwrite averages and count with checked NumPy arrays of the right shape and dtype."""
         device.refuse_fork()
         if self.params.size:
-            self.square_avg.copy_to_device(square_avg.reshape(-1), stream=self._stream)
-            self.acc_delta.copy_to_device(acc_delta.reshape(-1), stream=self._stream)
+            cuda.synchronize()
+            self.square_avg.copy_to_device(square_avg.reshape(-1))
+            self.acc_delta.copy_to_device(acc_delta.reshape(-1))
+            cuda.synchronize()
         self.steps[0] = steps
 
 

@@ -41,7 +41,8 @@ def require_gpu() -> None:
                 "install numpy<2.5"
             )
         if not cuda.is_available():
-            raise RuntimeError("arrays on a GPU need a CUDA driver and device, but none was found")
+            why = cuda.cuda_error() or f"or no compiler: {extras}"
+            raise RuntimeError(f"arrays on a GPU need a CUDA driver and device; none found ({why})")
     _process = os.getpid()
 
 
@@ -58,18 +59,19 @@ def describe_gpu() -> str:
     """Return a line about the GPU that CUDA kernels would run on, or why they cannot."""
     try:
         require_gpu()
-    except (ImportError, RuntimeError) as error:
+        if SIMULATED:
+            return "simulated (NUMBA_ENABLE_CUDASIM)"
+        device = cuda.get_current_device()
+    except Exception as error:  # the driver has many, and a GPU that is full is one
         return f"none ({error})"
-    if SIMULATED:
-        return "simulated (NUMBA_ENABLE_CUDASIM)"
-    device = cuda.get_current_device()
     name = device.name.decode() if isinstance(device.name, bytes) else device.name
     return f"{name}, compute capability {'.'.join(map(str, device.compute_capability))}"
 
 
 def interface_of(name: str, array: Any) -> dict[str, Any]:
     """Return what an array on a GPU says of itself; refuse one that is not there."""
-    if isinstance(array, (np.ndarray, list, tuple)):
+    # Numba's managed and mapped arrays are both.
+    if isinstance(array, (np.ndarray, list, tuple)) and not arrays.is_cuda_array(array):
         raise TypeError(
             f"{name} is on the CPU, but params is on a GPU; copy it there first "
             "(nothing is copied silently)"
@@ -80,15 +82,18 @@ def interface_of(name: str, array: Any) -> dict[str, Any]:
         return dict(array.__cuda_array_interface__)
     except RuntimeError as error:  # PyTorch's way to say that the tensor requires grad
         raise ValueError(f"{name} requires grad; pass {name}.detach()") from error
-    except AttributeError:
+    except AttributeError as error:
+        remedy = "copy it to the GPU of params"
+        if name == "params":
+            remedy = "pass it as a NumPy array, for a CPU tensor params.numpy()"
+        why = f" ({error})" if arrays.is_cuda_array(array) else ""  # a sparse tensor, for example
         raise TypeError(
-            f"{name} is a {type(array).__name__} that is not on a GPU; pass it as a NumPy array, "
-            f"for a CPU tensor {name}.numpy()"
+            f"{name} is a {type(array).__name__} that is not on a GPU; {remedy}{why}"
         ) from None
 
 
-def flat_view(name: str, interface: dict[str, Any], writeable: bool) -> Any:
-    """Check what an array says of itself; return its memory as a flat array for kernels."""
+def flat_view(name: str, array: Any, interface: dict[str, Any], writeable: bool) -> Any:
+    """Check what an array says of itself; return it flat, for kernels.  Keeps `array` alive."""
     arrays.check_dtype(name, np.dtype(interface["typestr"]))
     shape = tuple(interface["shape"])
     if interface.get("mask") is not None:
@@ -96,6 +101,8 @@ def flat_view(name: str, interface: dict[str, Any], writeable: bool) -> Any:
     pointer, read_only = interface["data"]
     if writeable and read_only:
         raise ValueError(f"{name} is read-only, but is updated in place; pass a copy")
+    if pointer % np.dtype(interface["typestr"]).itemsize:
+        raise ValueError(f"{name} is not aligned in memory; pass a copy")
     strides = interface.get("strides")
     if strides is not None and math.prod(shape) > 1:
         layout = np.lib.stride_tricks.as_strided(
@@ -110,9 +117,9 @@ def flat_view(name: str, interface: dict[str, Any], writeable: bool) -> Any:
         "version": 3,
     }
     if SIMULATED:
-        holder = type("Holder", (), {"__array_interface__": flat})()
+        holder = type("Holder", (), {"__array_interface__": flat, "owner": array})()
         return cuda.cudadrv.devicearray.FakeCUDAArray(np.asarray(holder))
-    return cuda.as_cuda_array(type("Holder", (), {"__cuda_array_interface__": flat})(), sync=False)
+    return cuda.from_cuda_array_interface(flat, owner=array, sync=False)
 
 
 def stream_handle(array: Any, interface: dict[str, Any]) -> int | None:
@@ -133,6 +140,11 @@ def stream_of(handle: int | None) -> Any:
     if handle == 2:
         return cuda.per_thread_default_stream()
     return cuda.external_stream(handle)
+
+
+def count_gpus() -> int:
+    """Return how many GPUs there are."""
+    return 1 if SIMULATED else len(cuda.gpus)
 
 
 def number_of_gpu(array: Any) -> int | None:

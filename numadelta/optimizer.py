@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from numadelta import arrays, kernels, threads
+from numadelta import arrays, kernels
 from numadelta.cpu import CpuState
 from numadelta.shared import SharedState
 
@@ -113,6 +113,12 @@ class Adadelta:
     The result of a step does not depend, to the last bit, on the number of threads or on how the
     array lies in memory.  One optimiser may be stepped from one thread at a time; different
     optimisers are independent.
+
+    On a GPU all arrays must be there, of one dtype and C-contiguous: nothing is converted.  A step
+    runs on the stream on which its gradient is ready, PyTorch's and CuPy's current one; with
+    ``nonfinite="propagate"`` it does not wait for the GPU and can be captured in a CUDA graph.
+    `square_avg`, `acc_delta` and what `effective_lr` returns are Numba device arrays, which those
+    libraries take without copying.
 
     References
     ----------
@@ -244,13 +250,13 @@ class Adadelta:
         if not self._mine._is_owned():  # type: ignore[attr-defined]
             with self._mine, self._busy:
                 yield
-        elif self._loading or threads.use_threads(self._state.square_avg.nbytes):
+        elif self._loading or not self._state.is_one_call():
             raise RuntimeError(
-                "this optimiser may be in the middle of a step on several threads or of "
+                "this optimiser may be in the middle of a step on several threads or a GPU, or of "
                 "load_state_dict; a signal handler should leave a note for a callback, or for the "
                 "loop that steps, to look at"
             )
-        else:  # on one thread a step is one call, which no handler can interrupt
+        else:
             yield
 
     def _refusal(self, bad: int, grads: Any) -> str:

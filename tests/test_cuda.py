@@ -119,7 +119,7 @@ def test_fewer_threads_than_elements_search_all_of_them(gpu, monkeypatch, dtype,
     monkeypatch.setattr(cuda, "MAX_BLOCKS", 128)
     to_gpu, to_cpu = gpu
     opt = nd.Adadelta(to_gpu(np.ones(300, dtype)), weight_decay=weight_decay)
-    for bad in ([], [299], [150, 290], [127, 128, 129], [128, 200], [0]):
+    for bad in ([], [299], [150, 290], [127, 128, 129], [5, 133], [0]):
         grads = np.ones(300, dtype)
         grads[bad] = np.nan
         if bad:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from types import SimpleNamespace
 
 import numpy as np
@@ -91,6 +93,33 @@ def test_a_gradient_may_be_read_only():
 
 
 @simulated
+def test_views_of_the_averages_keep_their_memory_alive():
+    owner = OnGpu(np.zeros(4))
+    gone = weakref.ref(owner)
+    opt = nd.Adadelta(OnGpu(np.ones(4)), square_avg=owner)
+    view = opt.square_avg
+    del opt, owner
+    gc.collect()
+    assert gone() is not None and view[0] == 0
+    del view
+    gc.collect()
+    assert gone() is None
+
+
+@simulated
+def test_an_array_of_numba_that_the_cpu_can_read_is_on_the_gpu():
+    class Managed(np.ndarray):  # as numba.cuda.managed_array makes them
+        @property
+        def __cuda_array_interface__(self):
+            return self.__array_interface__
+
+    params = np.ones(4).view(Managed)
+    opt = nd.Adadelta(params)
+    opt.step(np.ones(4).view(Managed))
+    assert isinstance(opt._state, cuda.CudaState) and (params != 1).all()
+
+
+@simulated
 def test_an_empty_array_has_no_memory_and_no_kernel(monkeypatch):
     monkeypatch.setattr(cuda, "_step", None)
     opt = nd.Adadelta(OnGpu(np.ones(0), data=(0, False)))
@@ -137,6 +166,16 @@ def test_what_is_read_only_cannot_be_updated(name):
     array = np.ones(4)
     array.flags.writeable = False
     assert_refused(ValueError, f"{name} is read-only", **{name: OnGpu(array)})
+
+
+@simulated
+@pytest.mark.parametrize("name", ARGUMENTS)
+def test_an_array_that_is_not_aligned_is_refused(name):
+    shifted = np.zeros(33, "u1")[1:].view("f8")
+    if not shifted.ctypes.data % 8:
+        shifted = np.zeros(36, "u1")[4:].view("f8")
+    message = f"{name} is not aligned in memory; pass a copy"
+    assert_refused(ValueError, message, **{name: OnGpu(shifted)})
 
 
 @simulated
@@ -216,8 +255,16 @@ class CpuTensor(OnGpu):
 def test_such_a_tensor_is_refused_with_the_remedy(name):
     message = rf"{name} requires grad; pass {name}.detach\(\)"
     assert_refused(ValueError, message, **{name: NeedsDetach(np.ones(4))})
-    message = rf"{name} is a CpuTensor that is not on a GPU; .*{name}.numpy\(\)"
+    message = (
+        rf"{name} is a CpuTensor that is not on a GPU; copy it to the GPU of params \(Can't get"
+    )
     assert_refused(TypeError, message, **{name: CpuTensor(np.ones(4))})
+
+
+@simulated
+def test_what_is_no_array_is_refused():
+    with pytest.raises(TypeError, match="grads is a NoneType that is not on a GPU; copy it to"):
+        nd.Adadelta(OnGpu(np.ones(4))).step(None)
 
 
 def test_such_parameters_are_refused_with_the_remedy_on_any_machine(monkeypatch):
@@ -250,14 +297,73 @@ def test_streams_of_the_interface_become_those_of_numba(monkeypatch):
     assert streams == [0, "legacy", "per thread", "stream 77"]
 
 
+class Recorded:
+    """A kernel that notes on which stream it is launched."""
+
+    def __init__(self, name, launches):
+        self.kernel, self.launches = getattr(cuda, name), launches
+
+    def __getitem__(self, configuration):
+        self.launches.append(configuration[2])
+        return self.kernel[configuration]
+
+
+class Stream:
+    def __init__(self, handle, waits):
+        self.handle, self.waits = handle, waits
+
+    def synchronize(self):
+        self.waits.append(self.handle)
+
+
+@pytest.fixture
+def launches(monkeypatch):
+    """The streams of all launches."""
+    found = []
+    for name in ("_fill", "_find_outside", "_find_unusable", "_step", "_effective_rates"):
+        monkeypatch.setattr(cuda, name, Recorded(name, found))
+    return found
+
+
 @simulated
-def test_kernels_run_on_the_stream_of_the_gradient(monkeypatch):
-    seen = []
-    monkeypatch.setattr(device, "stream_of", lambda handle: seen.append(handle) or 0)
+def test_a_step_runs_on_the_stream_of_the_gradient_and_all_else_after_the_whole_gpu(
+    monkeypatch, launches
+):
+    waits = []
+    streams = {None: 0} | {handle: Stream(handle, waits) for handle in (5, 6)}
+    monkeypatch.setattr(device, "stream_of", lambda handle: streams[handle])
+    monkeypatch.setattr(device.cuda, "synchronize", lambda: waits.append("all"))
     opt = nd.Adadelta(OnGpu(np.ones(4), stream=5))
+    assert (launches, waits) == ([0, 0, 0], ["all", "all"])
     opt.step(OnGpu(np.ones(4), stream=6))
+    assert (launches[3:], waits[2:]) == ([streams[6]] * 2, [6])
     opt.step(OnGpu(np.ones(4)))
-    assert seen == [5, 6, None]
+    assert (launches[5:], waits[3:]) == ([0, 0], [])
+    opt.step(OnGpu(np.ones(4), stream=5))
+    opt.nonfinite = "propagate"
+    opt.step(OnGpu(np.ones(4), stream=6))
+    assert (launches[7:], waits[3:]) == ([streams[5]] * 2 + [streams[6]], [5])
+    opt.effective_lr()
+    opt.load_state_dict(opt.state_dict())
+    assert (launches[10:], waits[4:]) == ([0], ["all"] * 6)
+
+
+@simulated
+def test_a_tensor_of_pytorch_is_ready_on_the_current_stream(monkeypatch):
+    class Tensor(OnGpu):
+        pass
+
+    current = SimpleNamespace(cuda_stream=0)
+    torch = SimpleNamespace(
+        Tensor=Tensor, cuda=SimpleNamespace(current_stream=lambda device: current)
+    )
+    monkeypatch.setitem(device.sys.modules, "torch", torch)
+    tensor = Tensor(np.ones(4))
+    assert device.stream_handle(tensor, tensor.interface) == 1  # the legacy stream, not "none"
+    current.cuda_stream = 77
+    assert device.stream_handle(tensor, tensor.interface) == 77
+    other = OnGpu(np.ones(4), stream=3)
+    assert device.stream_handle(other, other.interface) == 3
 
 
 @simulated
@@ -316,42 +422,117 @@ class Broken:
 @simulated
 def test_an_error_that_shows_up_late_says_that_it_may_be_of_an_earlier_launch(monkeypatch):
     opt = nd.Adadelta(OnGpu(np.ones(4)))
-    monkeypatch.setattr(opt._state, "_launcher", lambda *kernel: lambda *arguments: None)
+    monkeypatch.setattr(opt._state, "_launcher", lambda *kernel, **stream: lambda *arguments: None)
     opt._state._bad = Broken(RuntimeError("[700] CUDA_ERROR_ILLEGAL_ADDRESS"))
     with pytest.raises(RuntimeError, match="in this call or in an earlier launch: .*700"):
         opt.step(OnGpu(np.ones(4)))
 
 
+class Interrupted:
+    """Memory that is read well, but Ctrl-C was pressed in the meantime."""
+
+    def __init__(self, memory, times=1):
+        self.memory, self.times = memory, times
+
+    def __getattr__(self, name):
+        return getattr(self.memory, name)
+
+    def __getitem__(self, index):
+        return self.memory[index]
+
+    def copy_to_host(self, stream):
+        if self.times:
+            self.times -= 1
+            raise KeyboardInterrupt
+        return self.memory.copy_to_host(stream=stream)
+
+
 @simulated
+@pytest.mark.parametrize("times", [1, 2])
+@pytest.mark.parametrize("bad", [[], [2]])
 @pytest.mark.parametrize("nonfinite", ["raise", "propagate"])
-def test_what_an_interrupt_kept_from_being_read_does_not_stop_later_steps(monkeypatch, nonfinite):
-    params = np.ones(4)
+def test_an_interrupted_wait_is_no_harm(monkeypatch, times, bad, nonfinite):
+    params, grads = np.ones(4), np.ones(4)
+    grads[bad] = np.nan
     opt = nd.Adadelta(OnGpu(params))
-    search = opt._state._bad
-    opt._state._bad = Broken(KeyboardInterrupt())
-    monkeypatch.setattr(
-        opt._state,
-        "_launcher",
-        lambda *kernel: lambda *arguments: search.copy_to_device(np.array([2])),
-    )
+    memory = opt._state._bad
+    opt._state._bad = Interrupted(memory, times)
+    # The simulator would look into the memory of kernels' arguments.
+    monkeypatch.setattr(cuda, "_find_unusable", WithMemory(cuda._find_unusable, memory, 2))
+    monkeypatch.setattr(cuda, "_step", WithMemory(cuda._step, memory, 4))
     with pytest.raises(KeyboardInterrupt):
-        opt.step(OnGpu(np.full(4, np.nan)))
-    monkeypatch.undo()
-    opt._state._bad = search
+        opt.step(OnGpu(grads))
+    taken = int((params != 1).any())
+    assert taken == (not bad)
+    if times == 1:  # a second Ctrl-C leaves the count behind
+        assert opt.steps == taken
     opt.nonfinite = nonfinite
+    before = params.copy()
     opt.step(OnGpu(np.ones(4)))
-    assert (params != 1).all()
+    assert (params != before).all()
+
+
+class WithMemory:
+    """A kernel, handed its own memory in the place of an argument."""
+
+    def __init__(self, kernel, memory, place):
+        self.kernel, self.memory, self.place = kernel, memory, place
+
+    def __getitem__(self, configuration):
+        def launch(*arguments):
+            arguments = list(arguments)
+            arguments[self.place] = self.memory
+            self.kernel[configuration](*arguments)
+
+        return launch
+
+
+@simulated
+def test_a_signal_handler_is_told_that_a_step_may_be_under_way(monkeypatch):
+    opt = nd.Adadelta(OnGpu(np.ones(4)))
+    found = opt._state._found
+
+    def handler(stream=0):
+        with pytest.raises(RuntimeError, match="in the middle of a step .* or a GPU"):
+            opt.state_dict()
+        return found(stream)
+
+    monkeypatch.setattr(opt._state, "_found", handler)
+    opt.step(OnGpu(np.ones(4)))
+    assert opt.state_dict()["steps"] == 1
+
+
+def test_a_gpu_that_is_full_can_still_be_asked_for_its_name(monkeypatch):
+    def full():
+        raise Exception("[2] CUDA_ERROR_OUT_OF_MEMORY")
+
+    without_simulator(monkeypatch, get_current_device=full)
+    monkeypatch.setattr(device, "require_gpu", lambda: None)
+    assert device.describe_gpu() == "none ([2] CUDA_ERROR_OUT_OF_MEMORY)"
+
+
+def test_arrays_of_another_gpu_than_the_current_one_are_refused(monkeypatch):
+    current = SimpleNamespace(id=1)
+    monkeypatch.setattr(cuda.cuda, "get_current_device", lambda: current, raising=False)
+    state = cuda.CudaState.__new__(cuda.CudaState)
+    state._gpu, state._may_be_elsewhere = 0, True
+    with pytest.raises(ValueError, match=r"on GPU 0, but .* is 1; .*select_device\(0\)"):
+        state._check_current_gpu()
+    current.id = 0
+    state._check_current_gpu()
 
 
 @simulated
 def test_a_forked_child_is_told_so(monkeypatch):
     opt = nd.Adadelta(OnGpu(np.ones(4)))
+    state = opt.state_dict()
     monkeypatch.setattr(device, "_process", -1)
     for call in (
         lambda: nd.Adadelta(OnGpu(np.ones(4))),
         lambda: opt.step(OnGpu(np.ones(4))),
         lambda: opt.effective_lr(),
         lambda: opt.state_dict(),
+        lambda: opt.load_state_dict(state),
     ):
         with pytest.raises(RuntimeError, match="does not survive a fork.*'spawn' or 'forkserver'"):
             call()
@@ -377,7 +558,10 @@ def test_numba_cuda_that_is_too_old_for_numpy_is_refused_with_both_versions(
     package = SimpleNamespace(__version__=version)
     monkeypatch.setitem(device.sys.modules, "numba_cuda", package)
     monkeypatch.setattr(np, "__version__", "2.5.0")
-    error, message = (RuntimeError, "driver and device") if works else (ImportError, "numpy<2.5")
+    monkeypatch.setattr(device.cuda, "cuda_error", lambda: "no driver", raising=False)
+    error, message = (
+        (RuntimeError, r"device; none found \(no driver\)") if works else (ImportError, "numpy<2.5")
+    )
     with pytest.raises(error, match=message) as caught:
         nd.Adadelta(OnGpu(np.ones(4)))
     assert works or f"numba-cuda {version} does not work with NumPy 2.5.0" in str(caught.value)
