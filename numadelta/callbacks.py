@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+import warnings
 from collections.abc import Iterable
 from typing import Any
 
@@ -18,6 +19,8 @@ HOOKS = (
     "on_epoch_end",
     "on_train_end",
 )
+LESS_IS_BETTER = ("loss",)
+MORE_IS_BETTER = ("score", "acc", "accuracy", "auc", "r2")
 
 
 class EarlyStopping:
@@ -32,7 +35,8 @@ class EarlyStopping:
     min_delta : float, default 0.0
         Smaller changes are no improvement.
     mode : {"auto", "min", "max"}, default "auto"
-        Whether less or more is better; "auto" takes "min" for names that end in "loss".
+        Whether less or more is better; "auto" knows it of names that end in "loss", "score", "acc",
+        "accuracy", "auc" or "r2".
     restore_best_weights : bool, default True
         Whether the network gets the parameters of the best epoch back when the training ends, also
         if it ends for another reason.
@@ -80,8 +84,13 @@ class EarlyStopping:
         if not self.min_delta >= 0:
             raise ValueError(f"min_delta must not be negative, but is {min_delta}")
         mode = arrays.check_choice("mode", mode, ("auto", "min", "max"))
+        if mode == "auto" and not monitor.endswith(LESS_IS_BETTER + MORE_IS_BETTER):
+            raise ValueError(
+                f"monitor is {monitor!r}, of which it is not known whether less or more is better; "
+                "give mode='min' or mode='max'"
+            )
         if mode == "auto":
-            mode = "min" if monitor.endswith("loss") else "max"
+            mode = "min" if monitor.endswith(LESS_IS_BETTER) else "max"
         self.mode = mode
         self.restore_best_weights = arrays.check_flag("restore_best_weights", restore_best_weights)
         self.model: Any = None
@@ -104,9 +113,11 @@ class EarlyStopping:
     def on_epoch_end(self, epoch: int, logs: dict[str, Any]) -> None:
         """Compare the figure with the best; raise StopIteration after too long a wait."""
         if self.monitor not in logs:
+            validated = any(name.startswith("val_") for name in logs)
+            remedy = "; give validation_data, or an estimator early_stopping=True"
             raise ValueError(
                 f"monitor is {self.monitor!r}, but the logs hold {', '.join(logs)}"
-                + ("; give validation_data" if self.monitor.startswith("val_") else "")
+                + (remedy if self.monitor.startswith("val_") and not validated else "")
             )
         value = float(logs[self.monitor])
         better = self._gain(value) > self.min_delta if self.best is not None else True
@@ -127,6 +138,9 @@ class EarlyStopping:
         """Put the best weights back."""
         if self._best_theta is not None:
             self.model.theta = self._best_theta
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"model": None}  # a copy is of no network, and copies none
 
     def state_dict(self) -> dict[str, Any]:
         """Return what a checkpoint must hold."""
@@ -208,6 +222,9 @@ class WeightAveraging:
         if self.count:
             self.model.theta = self._mean
 
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"model": None}  # a copy is of no network, and copies none
+
     def state_dict(self) -> dict[str, Any]:
         """Return what a checkpoint must hold."""
         return {"count": self.count, "mean": self._mean}
@@ -218,6 +235,12 @@ class WeightAveraging:
         if count and self.model is not None:
             arrays.check_like("mean", mean, self.model.theta, "theta")
         self.count, self._mean = count, mean
+
+
+def _own_methods(callback: Any, prefix: str) -> set[str]:
+    """Return the methods of an object, but for those that Keras' base class has for all."""
+    kinds = (kind for kind in type(callback).__mro__ if kind.__module__.split(".")[0] != "keras")
+    return {name for kind in kinds for name in vars(kind) if name.startswith(prefix)}
 
 
 class Hooks:
@@ -232,6 +255,13 @@ class Hooks:
                 raise TypeError(
                     f"callbacks holds {callback!r}, which has none of the methods "
                     f"{', '.join(HOOKS)}"
+                )
+            if unknown := sorted(_own_methods(callback, "on_") - set(HOOKS)):
+                warnings.warn(
+                    f"{type(callback).__qualname__} has {', '.join(unknown)}, which no training "
+                    f"calls; it calls {', '.join(HOOKS)}",
+                    UserWarning,
+                    stacklevel=3,
                 )
         self.methods = {
             hook: [

@@ -7,6 +7,7 @@ import io
 import json
 import os
 import secrets
+import stat
 import time
 import zipfile
 from contextlib import suppress
@@ -64,22 +65,28 @@ def check_target(path: str | os.PathLike[str]) -> None:
 
 
 def replace(path: str | os.PathLike[str], content: bytes) -> None:
-    """Write a file as a whole or not at all, and remove what killed writers left beside it."""
+    """Write a file as a whole or not at all, and remove what killed writers left beside it.
+
+    A link is replaced, for who can put one into a folder must not choose what is written over.
+    """
     path = Path(path)
+    if path.exists() and not os.access(path, os.W_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
     _remove_abandoned(path.parent)
     # Not tempfile: its files are readable by their owner only, and the rename would keep that.
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}{TEMPORARY}")
+    temporary = path.with_name(f".{secrets.token_hex(8)}{TEMPORARY}")
     try:
         with open(temporary, "xb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
+        with suppress(OSError):  # there was none, or the file system has no modes
+            temporary.chmod(stat.S_IMODE(path.stat().st_mode))
         os.replace(temporary, path)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
-        if error.filename is None:  # as of a full disk
-            raise OSError(error.errno, error.strerror, str(path)) from error
-        raise
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise OSError(error.errno, error.strerror, str(path)) from error
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise

@@ -19,11 +19,16 @@ def check_samples(X: Any, features: int, dtype: np.dtype[Any]) -> Any:
         # Not by name: on some systems longdouble is a float64 of another name.
         given.dtype.kind == "f" and given.dtype.itemsize not in (4, 8)
     ):
-        raise TypeError(f"X has dtype {given.dtype}, but float32, float64 or integers are needed")
+        raise TypeError(
+            f"X has dtype {given.dtype}, but float32, float64 or integers are needed; "
+            f"X.astype(np.{dtype}) converts other numbers"
+        )
     if given.ndim != 2:
+        remedy = "X.reshape(len(X), -1) flattens images"
+        if given.ndim == 1:
+            remedy = "X.reshape(1, -1) makes one sample of it"
         raise ValueError(
-            f"X has shape {given.shape}, but (n_samples, {features}) is needed; "
-            f"X.reshape(len(X), -1) flattens images"
+            f"X has shape {given.shape}, but (n_samples, {features}) is needed; {remedy}"
         )
     if given.shape[1] != features:
         raise ValueError(f"X has {given.shape[1]} features, but the network has {features} inputs")
@@ -79,7 +84,7 @@ def check_sample_weight(sample_weight: ArrayLike, rows: int, dtype: np.dtype[Any
 def check_labels(y: ArrayLike, rows: int, classes: int) -> NDArray[np.int64]:
     """Return class numbers as int64."""
     labels = _column(y, rows)
-    if labels.dtype.kind not in "iub":
+    if labels.dtype.kind not in "iub" and labels.shape[1:] != (classes,):
         raise TypeError(
             f"y has dtype {labels.dtype}, but class numbers from 0 to {classes - 1} are "
             f"needed; np.unique(y, return_inverse=True) numbers other labels"

@@ -28,7 +28,7 @@ class Batches:
         self.rows = x.shape[0]
         self.size = batch_size
         self.count = -(-self.rows // batch_size)
-        self.grad = np.empty_like(theta)
+        self.grad = np.ones_like(theta)  # not zero before there is one, see `gradients_vanish`
         self._views = layer_views(theta, network.sizes)
         self._grads = layer_views(self.grad, network.sizes)
         self.tail = self.rows % batch_size or batch_size  # rows of the last batch

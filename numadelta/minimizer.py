@@ -247,9 +247,9 @@ def _check_gradient(
 class _Method:
     """`numadelta.minimize` as a ``method`` of `scipy.optimize.minimize`.
 
-    It also works inside SciPy's global optimisers, and as ``polish`` of
-    `scipy.optimize.differential_evolution`.  SciPy tells no method of its user's which scheme of
-    finite differences was asked for: it is always "2-point" then.
+    It also works inside SciPy's global optimisers, and from SciPy 1.17 on (before, it is ignored)
+    as ``polish`` of `scipy.optimize.differential_evolution`.  SciPy tells no method of its user's
+    which scheme of finite differences was asked for: it is always "2-point" then.
 
     Examples
     --------

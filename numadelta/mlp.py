@@ -5,6 +5,7 @@ One class with ten documented methods, hence so long; what they do is in the fil
 
 from __future__ import annotations
 
+import copy
 import os
 import warnings
 from collections.abc import Callable, Collection, Iterable, Sequence
@@ -292,7 +293,7 @@ class MLP:
         *,
         epochs: int = 10,
         batch_size: int = 128,
-        validation_data: tuple[ArrayLike, ArrayLike] | None = None,
+        validation_data: tuple[Any, ...] | None = None,
         sample_weight: ArrayLike | None = None,
         shuffle: bool = True,
         callbacks: Iterable[Any] | None = None,
@@ -308,7 +309,8 @@ class MLP:
     ) -> History:
         """Train with ADADELTA on mini-batches, in place.
 
-        A second call goes on where the first ended: two times five epochs give the bits of ten.
+        A second call goes on where the first ended.  Two times five epochs give the bits of ten, if
+        `lr` is constant and callbacks do not change the parameters.
 
         Parameters
         ----------
@@ -321,7 +323,7 @@ class MLP:
             Passes over the data.  Of a training that is resumed: in all.
         batch_size : int, default 128
             Samples a step; the last batch of an epoch may be smaller.
-        validation_data : tuple (X, y), optional
+        validation_data : tuple (X, y) or (X, y, sample_weight), optional
             Evaluated after each epoch.
         sample_weight : array_like, shape (n,), optional
             Factors of the samples' losses.  They are divided by their mean.
@@ -330,13 +332,15 @@ class MLP:
         callbacks : iterable of objects, optional
             With any of Keras' methods ``on_train_begin(logs)``, ``on_epoch_begin(epoch, logs)``,
             ``on_train_batch_end(batch, logs)``, ``on_epoch_end(epoch, logs)`` and
-            ``on_train_end(logs)``.  A callback that raises ``StopIteration`` or sets
-            ``net.stop_training`` to True ends the training; what it assigns to ``net.optimizer.lr``
-            lasts until the next epoch of a schedule.  ``set_model(net)`` is called first, if there
-            is one.  Those of `numadelta.callbacks`, `EarlyStopping` and `WeightAveraging`, keep
-            their state in checkpoints through ``state_dict()`` and ``load_state_dict(state)``; so
-            may yours (a dict of arrays and JSON values).  What is added to the logs must be JSON
-            values, too, if there are checkpoints.
+            ``on_train_end(logs)``; a warning tells of others, which are not called.
+            ``set_model(net)`` is called first, if there is one.  A callback that raises
+            ``StopIteration`` or sets ``net.stop_training`` to True ends the training; an epoch that
+            this cuts short is not in the history.  What it assigns to ``net.optimizer.lr`` (or
+            ``learning_rate``, as in Keras) lasts until the next epoch of a schedule; other options
+            that it changes take effect in the next `fit`.  Those of `numadelta.callbacks`,
+            `EarlyStopping` and `WeightAveraging`, keep their state in checkpoints through
+            ``state_dict()`` and ``load_state_dict(state)``; so may yours (a dict of arrays and JSON
+            values).  What is added to the logs must be JSON values, too, if there are checkpoints.
         checkpoint : path-like or Checkpoints, optional
             The folder where the training is saved after each epoch; `Checkpoints` says otherwise.
         resume : bool or path-like, default False
@@ -366,6 +370,8 @@ class MLP:
 
         Raises
         ------
+        FileExistsError
+            If `checkpoint` holds another training and `resume` is not given.
         TypeError, ValueError
             If an argument is not as described, or if a loss or gradient is not finite; the message
             then names epoch and batch, and the parameters are those after the last whole step (or
@@ -394,12 +400,10 @@ class MLP:
         True
         """
         network = self._network()
-        samples, y = self._check_data(X, y)
+        samples, y, sample_weight = self._check_weighted(X, y, sample_weight)
         rows = samples.shape[0]
         epochs = arrays.check_count("epochs", epochs)
         batch_size = arrays.check_count("batch_size", batch_size, 1)
-        if sample_weight is not None:
-            sample_weight = data.check_sample_weight(sample_weight, rows, self.dtype)
         if not isinstance(verbose, (int, np.integer, np.bool_)) or verbose not in (0, 1, 2):
             raise ValueError(f"verbose must be 0, 1 or 2, but is {verbose!r}")
         shuffle, schedule = arrays.check_flag("shuffle", shuffle), self._schedule(lr)
@@ -483,23 +487,25 @@ class MLP:
         return arrays.check_hyperparameter("lr", lr, self.dtype)
 
     def _held_out(
-        self, validation_data: tuple[ArrayLike, ArrayLike] | None
-    ) -> tuple[Any, NDArray[Any]] | None:
+        self, validation_data: tuple[Any, ...] | None
+    ) -> tuple[Any, NDArray[Any], NDArray[Any] | None] | None:
         if validation_data is None:
             return None
-        if not isinstance(validation_data, (tuple, list)) or len(validation_data) != 2:
+        if not isinstance(validation_data, (tuple, list)) or len(validation_data) not in (2, 3):
             what = type(validation_data).__name__
             if isinstance(validation_data, (tuple, list)):
                 what += f" of {len(validation_data)}"
-            raise TypeError(f"validation_data must be a tuple (X, y), but is a {what}")
+            raise TypeError(
+                f"validation_data must be a tuple (X, y) or (X, y, sample_weight), but is a {what}"
+            )
         try:
-            return self._check_data(*validation_data)
+            return self._check_weighted(*validation_data)
         except (TypeError, ValueError) as error:
             raise type(error)(f"validation_data: {error}") from error
 
-    def _evaluation(self, X: Any, y: NDArray[Any]) -> Callable[[], tuple[float, float]]:
+    def _evaluation(self, *held_out: Any) -> Callable[[], tuple[float, float]]:
         network = self._network()
-        return lambda: evaluation.evaluate(network, self._views(), X, y)
+        return lambda: evaluation.evaluate(network, self._views(), *held_out)
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
         """Return class numbers (cross-entropy), 0 or 1 (binary) or values (squared error).
@@ -593,13 +599,18 @@ class MLP:
         >>> round(loss, 3), score
         (1.386, 0.5)
         """
-        X, y = self._check_data(X, y)
-        if sample_weight is not None:
-            sample_weight = data.check_sample_weight(sample_weight, len(y), self.dtype)
-        return evaluation.evaluate(self._network(), self._views(), X, y, sample_weight)
+        return self._evaluation(*self._check_weighted(X, y, sample_weight))()
 
     def _check_samples(self, X: ArrayLike) -> Any:
         return data.check_samples(X, self.layer_sizes[0], self.dtype)
+
+    def _check_weighted(
+        self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
+    ) -> tuple[Any, NDArray[Any], NDArray[Any] | None]:
+        X, y = self._check_data(X, y)
+        if sample_weight is None:
+            return X, y, None
+        return X, y, data.check_sample_weight(sample_weight, len(y), self.dtype)
 
     def _check_data(self, X: ArrayLike, y: ArrayLike) -> tuple[Any, NDArray[Any]]:
         samples, outputs = self._check_samples(X), self.layer_sizes[-1]
@@ -736,6 +747,8 @@ class MLP:
         self.__dict__.update(state)
         # An array of its own: joblib hands arrays to its workers as read-only memory maps.
         self._theta = np.array(self._theta)
+        # Copies of their own also for copy.copy.
+        self._rng, self.notes = copy.deepcopy(self._rng), dict(self.notes)
         if state_dict is not None:
             self._optimizer = self._new_optimizer("shared_delta" in state_dict)
             self._optimizer.load_state_dict(state_dict)

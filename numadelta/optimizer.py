@@ -198,6 +198,15 @@ class Adadelta:
         """How many steps were taken."""
         return int(self._state.steps[0])
 
+    @property
+    def learning_rate(self) -> float:
+        """The name that Keras' callbacks have for `lr`."""
+        return self.__dict__["lr"]
+
+    @learning_rate.setter
+    def learning_rate(self, lr: float) -> None:
+        self.lr = lr
+
     def step(self, grads: ArrayLike) -> None:
         """Update the parameters and both running averages in place.
 

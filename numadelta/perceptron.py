@@ -72,6 +72,41 @@ class _Score:
         logs["val_score"] = arrays.check_number("what scoring returns", self.score())
 
 
+class _Stall:
+    """A callback that ends the training by scikit-learn's rule, which is not Keras'.
+
+    An epoch must be better by `tol` than the best one before it, whatever that was; so many small
+    gains in a row do not add up to one.
+    """
+
+    def __init__(self, monitor: str, tol: float, patience: float) -> None:
+        self.monitor, self.tol, self.patience = monitor, tol, patience
+        self.best, self.count = -math.inf, 0
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any]) -> None:
+        value = -logs["loss"] if self.monitor == "loss" else logs[self.monitor]
+        self.count = 0 if value >= self.best + self.tol else self.count + 1
+        self.best = max(self.best, value)
+        if self.is_over():
+            raise StopIteration
+
+    def is_over(self) -> bool:
+        return self.count > self.patience
+
+
+class _KeepBest(EarlyStopping):
+    """A callback that puts back the weights of the best score, be it that before the training."""
+
+    def __init__(self, epochs: int) -> None:
+        super().__init__("val_score", patience=epochs + 1)
+        self.before: Callable[[], Any] | None = None
+
+    def on_train_begin(self, logs: dict[str, Any]) -> None:
+        super().on_train_begin(logs)
+        if self.before is not None and not math.isnan(score := float(self.before())):
+            self.best, self._best_theta = score, self.model.theta.copy()
+
+
 def _steps(net: MLP | None) -> int:
     return 0 if net is None or net.optimizer is None else net.optimizer.steps
 
@@ -219,7 +254,8 @@ class Perceptron(BaseEstimator):
             train, rest = self._split(y, targets.classes, split_seed)
             samples, held_out = samples.take(train), samples.take(rest)
             for name, part in {"train on": samples, "hold out": held_out}.items():
-                if part.weights is not None and not part.weights.any():
+                weights = part.total_weights
+                if weights is not None and not weights.any():
                     raise ValueError(
                         f"sample_weight is zero in all the {len(part.y)} samples to {name}; give a "
                         "larger validation_fraction, or leave those without weight out"
@@ -235,17 +271,13 @@ class Perceptron(BaseEstimator):
                 "warm_start=False makes a new one"
             )
         monitor = "val_score" if self.early_stopping else "loss"
-        patience = int(min(self.n_iter_no_change, self.max_iter)) + 1
-        stop = EarlyStopping(
-            monitor, patience=patience, min_delta=self.tol, restore_best_weights=False
-        )
-        # Apart from that, for it knows of no improvement below `tol`.
-        keep = EarlyStopping(monitor, patience=self.max_iter + 1) if held_out else None
+        stop = _Stall(monitor, self.tol, self.n_iter_no_change)
+        keep = _KeepBest(self.max_iter) if held_out else None
         history = self._train(samples, held_out, targets, partial, stop, keep)
         self._note(history, len(samples.y), keep)
         if history.interrupted == "SIGTERM":
             raise Terminated  # or a search would score this fit and begin the next
-        exhausted = self.n_iter_ == self.max_iter and stop.wait < stop.patience
+        exhausted = self.n_iter_ == self.max_iter and not stop.is_over()
         if exhausted and not partial and history.interrupted is None:
             warnings.warn(
                 f"max_iter={self.max_iter} epochs are done and the training has not converged",
@@ -260,8 +292,8 @@ class Perceptron(BaseEstimator):
         held_out: Samples | None,
         targets: Targets,
         partial: bool,
-        stop: EarlyStopping,
-        keep: EarlyStopping | None,
+        stop: _Stall,
+        keep: _KeepBest | None,
     ) -> History:
         net, weights, rows = self.net_, samples.total_weights, len(samples.y)
         size = min(AUTO_BATCH, rows) if self.batch_size == "auto" else self.batch_size
@@ -275,14 +307,17 @@ class Perceptron(BaseEstimator):
         callbacks: list[Any] = [*([] if partial else [stop]), *(self.callbacks or ())]
         if held_out and keep:
             # In the end it is the best weights that are put back, whatever other callbacks do.
-            callbacks = [_Score(self._scoring(held_out)), *callbacks, keep]
+            score = self._scoring(held_out)
+            if net.optimizer is not None:
+                keep.before = score
+            callbacks = [_Score(score), *callbacks, keep]
         done, lr = len(self.history_.epoch), self.lr
         return net.fit(
             samples.X,
             samples.values,
             epochs=1 if partial else self.max_iter,
             batch_size=size,
-            validation_data=(held_out.X, held_out.values) if held_out else None,
+            validation_data=held_out and (held_out.X, held_out.values, held_out.total_weights),
             sample_weight=weights,
             shuffle=self.shuffle,
             callbacks=callbacks,
@@ -335,20 +370,22 @@ class Perceptron(BaseEstimator):
         self, y: NDArray[Any], classes: NDArray[Any] | None, seed: int
     ) -> tuple[NDArray[Any], NDArray[Any]]:
         """Return the rows to train on and those to hold out."""
-        # As scikit-learn does it: by class, but not by several labels.
-        by_class = classes is not None and y.ndim == 1
         rows, fraction = len(y), self.validation_fraction
-        try:
-            train, held_out = train_test_split(
-                np.arange(rows),
-                test_size=fraction,
-                random_state=seed,
-                stratify=y if by_class else None,
+
+        def split(stratify: Any) -> Any:
+            return train_test_split(
+                np.arange(rows), test_size=fraction, random_state=seed, stratify=stratify
             )
-        except ValueError as error:
-            raise ValueError(
-                f"validation_fraction is {fraction}, which cannot be held out: {error}"
-            ) from error
+
+        try:
+            train, held_out = split(y if classes is not None and y.ndim == 1 else None)
+        except ValueError:  # a class is too small
+            try:
+                train, held_out = split(None)
+            except ValueError as error:
+                raise ValueError(
+                    f"validation_fraction is {fraction}, which cannot be held out: {error}"
+                ) from error
         if len(held_out) < 2:
             raise ValueError(
                 f"validation_fraction is {fraction}, which is {len(held_out)} of {rows} samples, "
@@ -362,7 +399,7 @@ class Perceptron(BaseEstimator):
         fitted = copy.copy(self)
         fitted.__dict__.pop("feature_names_in_", None)
         if self.scoring is None:
-            return lambda: fitted.score(X, y, sample_weight=held_out.weights)
+            return lambda: fitted.score(X, y, sample_weight=held_out.total_weights)
         scorer = check_scoring(fitted, scoring=self.scoring)
         return lambda: scorer(fitted, X, y)
 

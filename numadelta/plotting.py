@@ -81,6 +81,7 @@ def learning_curves(history: History, ax: Any | None = None) -> Any:
     ax = _axes(ax)
     epochs = np.array(history.epoch) + 1
     right, lines = None, []
+    marker = "o" if len(epochs) == 1 else None  # of one epoch a line shows nothing
     for name in ("loss", "score", "val_loss", "val_score"):
         if name not in history.history:
             continue
@@ -88,16 +89,18 @@ def learning_curves(history: History, ax: Any | None = None) -> Any:
         style = "-" if name.startswith("val_") else "--"
         label = ("validation " if name.startswith("val_") else "training ") + name.split("_")[-1]
         if name.endswith("loss"):
-            lines += ax.plot(epochs, values, style, color="tab:blue", label=label)
+            lines += ax.plot(epochs, values, style, marker=marker, color="tab:blue", label=label)
         else:
             if right is None:
                 right = ax.twinx()
                 right.set_ylabel("score", color="tab:orange")
-            lines += right.plot(epochs, values, style, color="tab:orange", label=label)
+            lines += right.plot(
+                epochs, values, style, marker=marker, color="tab:orange", label=label
+            )
     ax.set_xlabel("epoch")
     ax.set_ylabel("loss", color="tab:blue")
     ax.set_yscale("log")
-    ax.xaxis.get_major_locator().set_params(integer=True)
+    ax.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
     ax.legend(handles=lines, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, frameon=False)
     return ax
 
@@ -152,7 +155,7 @@ def effective_rates(history: History, ax: Any | None = None) -> Any:
     ax.set_xlabel("epoch")
     ax.set_ylabel("effective learning rate (median, 5\N{EN DASH}95 %)")
     ax.set_yscale("log")
-    ax.xaxis.get_major_locator().set_params(integer=True)
+    ax.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
     columns = min(rates.shape[1], 4)
     ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=columns, frameon=False)
     return ax
@@ -302,8 +305,10 @@ def confusion_matrix(
     slanted = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"}
     ticks = range(0, len(names), -(-len(names) // MOST_NUMBERS))
     names = [names[k] for k in ticks]
-    ax.set_xticks(ticks, names, **(slanted if max(map(len, names)) > 3 else {}))
-    ax.set_yticks(ticks, names)
+    # A dollar sign is one, and begins no formula.
+    plain = {"parse_math": False}
+    ax.set_xticks(ticks, names, **plain, **(slanted if max(map(len, names)) > 3 else {}))
+    ax.set_yticks(ticks, names, **plain)
     ax.set_xlabel("predicted")
     ax.set_ylabel("true")
     ax.figure.colorbar(image, ax=ax, label="share of the true class")

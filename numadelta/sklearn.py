@@ -61,8 +61,9 @@ class MLPClassifier(ClassifierMixin, Perceptron):
     random_state : int, RandomState or None, default None
         Initialisation, order, dropout and held-out samples are drawn from it.
     tol, n_iter_no_change : float and int, default 1e-4, 10
-        The training ends when the loss (the validation score, with `early_stopping`) has not
-        improved by more than `tol` for more than `n_iter_no_change` epochs.
+        The training ends after more than `n_iter_no_change` epochs in a row of which none was
+        better by `tol` than the best before it: by the loss, or by the validation score with
+        `early_stopping`.
     verbose : bool or {0, 1, 2}, default False
         As in `MLP.fit`.
     warm_start : bool, default False
@@ -71,7 +72,8 @@ class MLPClassifier(ClassifierMixin, Perceptron):
         Whether to hold out samples, to stop by the score on them and to put the weights of the best
         epoch back.
     validation_fraction : float, default 0.1
-        The share that `early_stopping` holds out, stratified by class (not by several labels).
+        The share that `early_stopping` holds out; stratified by class if no class is too small (not
+        by several labels).
     lr : float or callable, default 1.0
         Factor of the steps, or a schedule ``lr(epoch)``.
     rho, eps : float, default 0.95, 1e-6
@@ -83,7 +85,7 @@ class MLPClassifier(ClassifierMixin, Perceptron):
         labels.  They multiply `sample_weight`.
     scoring : str, callable or None, default None
         The score that `early_stopping` watches: a name, or ``scorer(estimator, X, y)``; more is
-        better.  None is the estimator's own `score`, which also takes account of `sample_weight`.
+        better.  None is the estimator's own `score`, with the weights that the loss has.
     callbacks : iterable of objects, optional
         As in `MLP.fit`.
     shared_delta : bool, default False
@@ -102,7 +104,7 @@ class MLPClassifier(ClassifierMixin, Perceptron):
         The network.
     history_ : History
         All figures of all epochs.  Later fits add to it with `warm_start`, as does `partial_fit`.
-        With a loss of yours its ``"score"`` is R^2, as in `MLP.evaluate`.
+        With a loss of yours it has no ``"score"``.
     loss_curve_, loss_, best_loss_ : list of float, float, float or None
         The training loss of each epoch with penalty, the last and the least one.  There is no
         `best_loss_` with `early_stopping`.
@@ -329,7 +331,8 @@ class MLPClassifier(ClassifierMixin, Perceptron):
         found = np.unique(y)
         known = found if classes is None else np.unique(classes)
         if unknown := np.setdiff1d(found, known).tolist():
-            raise ValueError(f"y holds {unknown}, but classes is {known}")
+            what = "classes is" if partial else "warm_start goes on with the classes"
+            raise ValueError(f"y holds {unknown}, but {what} {known}")
         if len(found) < len(known) and not partial:
             raise ValueError(f"y holds the classes {found}, but warm_start needs all of {known}")
         if len(known) < 2:
@@ -345,6 +348,11 @@ class MLPClassifier(ClassifierMixin, Perceptron):
         if y.ndim == 2:
             raise ValueError("class_weight is not supported for label indicators")
         factors = compute_class_weight(self.class_weight, classes=classes, y=y)
+        if not ((factors >= 0) & np.isfinite(factors)).all() or not factors.any():
+            raise ValueError(
+                "class_weight must hold numbers that are finite and not negative, and one that is "
+                f"not zero, but is {self.class_weight}"
+            )
         return factors[np.searchsorted(classes, y)]  # type: ignore[arg-type]
 
     def _decode(self, predicted: NDArray[Any]) -> NDArray[Any]:

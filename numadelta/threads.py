@@ -38,7 +38,7 @@ _num_threads = _max_threads()
 
 
 def get_num_threads() -> int:
-    """Return how many threads a large step uses.
+    """Return how many threads a large step and `minimize_batch` use.
 
     The default is Numba's: the environment variable ``NUMBA_NUM_THREADS``, else the number of
     usable cores.
@@ -53,7 +53,9 @@ def get_num_threads() -> int:
 
 
 def set_num_threads(n: int) -> None:
-    """Set how many threads a large step uses; results do not depend on it.
+    """Set how many threads a large step and `minimize_batch` use; results do not depend on it.
+
+    The matrix products of `MLP` have threads of their own, those of the BLAS.
 
     Parameters
     ----------

@@ -223,6 +223,61 @@ def test_what_cannot_be_a_callback_is_refused_before_the_first_step(callbacks, m
     same_bits(net, after_steps(3))
 
 
+class Begins:
+    def on_epoch_begin(self, epoch, logs):
+        pass
+
+
+class Hears(Begins):
+    def on_test_end(self, logs):
+        pass
+
+    def on_batch_end(self, batch, logs):
+        pass
+
+
+class OfKeras:
+    """Has all hooks, as Keras' base class does."""
+
+    __module__ = "keras.src.callbacks.callback"
+
+    def on_predict_end(self, logs):
+        pass
+
+
+class Derived(OfKeras, Begins):
+    pass
+
+
+def test_hooks_that_no_training_calls_are_told_of():
+    with pytest.warns(UserWarning, match="Hears has on_batch_end, on_test_end, which no training"):
+        fit(*net_and_data(), callbacks=[Hears()])
+    fit(*net_and_data(), callbacks=[Begins(), Derived()])
+
+
+def test_callbacks_may_call_the_rate_as_keras_does():
+    class Halve:
+        def set_model(self, model):
+            self.model = model
+
+        def on_epoch_begin(self, epoch, logs):
+            self.model.optimizer.learning_rate *= 0.5
+
+    history = fit(*net_and_data(), epochs=3, callbacks=[Halve()])
+    assert history["lr"] == [0.5, 0.25, 0.125]
+    with pytest.raises(ValueError, match="lr must not be negative"):
+        nd.Adadelta(np.ones(1)).learning_rate = -1
+
+
+def test_a_training_that_was_finished_and_is_resumed_does_not_look_at_gradients(tmp_path):
+    net, X, y = net_and_data()
+    fit(net, X, y, checkpoint=tmp_path)
+    again = nd.MLP(SIZES)
+    with warnings.catch_warnings(action="error"):
+        fit(again, X, y, checkpoint=tmp_path, resume=True)
+    same_bits(again, net)
+
+
 # Progress
 
 

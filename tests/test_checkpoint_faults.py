@@ -776,7 +776,7 @@ def test_a_kill_before_the_rename_leaves_the_file_before(tmp_path, python, whole
         """
     assert python(script) == ""
     left = [name for name in names(tmp_path / "run") if name.startswith(".")]
-    assert len(left) == 1 and ".npz." in left[0]
+    assert len(left) == 1
     assert len(names(tmp_path / "run")) == 1 + [0, 1, 2, 3, 3, 4][at]
     resumed = fit(checkpoint=tmp_path / "run", resume=True)
     assert end(*resumed) == whole

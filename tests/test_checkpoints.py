@@ -294,7 +294,7 @@ def test_a_kill_between_an_epoch_and_its_best_costs_nothing(tmp_path):
 
 def test_an_epoch_whose_figure_is_nan_is_not_the_best_for_ever(tmp_path, monkeypatch):
     figures = iter([np.nan, 3.0, 2.0])
-    monkeypatch.setattr(nd.MLP, "_evaluation", lambda net, X, y: lambda: (next(figures), 0.0))
+    monkeypatch.setattr(nd.MLP, "_evaluation", lambda net, *held_out: lambda: (next(figures), 0.0))
     begin(checkpoint=tmp_path, validation_data=VALIDATION)
     assert read(tmp_path / "best.npz")[0]["epoch"] == 3
 

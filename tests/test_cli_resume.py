@@ -84,7 +84,7 @@ def test_an_interrupted_training_ends_with_the_bits_of_one_that_was_not(
     assert begin(data, cut, "--save", saved) == status
     out, err = capsys.readouterr()
     warning, advice = err.splitlines()
-    assert out == "" and not saved.exists()
+    assert out == "" and nd.MLP.load(saved).notes["classes"] == [False, True]
     assert warning.startswith(f"numadelta: warning: interrupted by {number.name} in epoch 2 after")
     assert advice == (
         f"numadelta: the checkpoint is in {cut}; numadelta train --resume '{cut}' goes on"
@@ -96,6 +96,27 @@ def test_an_interrupted_training_ends_with_the_bits_of_one_that_was_not(
     out = capsys.readouterr().out
     assert out.split(" in ")[0] == straight.split(" in ")[0]
     assert nd.MLP.load(saved).notes["classes"] == [False, True]
+
+
+def test_an_interrupted_training_is_saved_where_the_user_said(data, tmp_path, interrupt, capsys):
+    interrupt(3)
+    saved = tmp_path / "net.npz"
+    assert run("--dataset", data, "--hidden", "4", "--save", saved) == 143
+    assert f"numadelta: saved {saved} as it is now; --checkpoint" in capsys.readouterr().err
+    assert nd.MLP.load(saved).layer_sizes[1] == 4
+
+
+def test_a_refused_training_leaves_the_options_of_the_one_before(data, tmp_path, capsys):
+    folder = tmp_path / "run"
+    assert begin(data, folder, epochs=2) == 0
+    options = (folder / "train.json").read_bytes()
+    X, y = (np.load(data)[name] for name in ("X", "y"))
+    np.savez(data, X=X[::-1], y=y)
+    assert run("--resume", folder, "--epochs", 9) == 1
+    assert "are not the same" in capsys.readouterr().err
+    assert (folder / "train.json").read_bytes() == options
+    np.savez(data, X=X, y=y)
+    assert run("--resume", folder, "--epochs", 3) == 0
 
 
 def test_without_checkpoints_an_interruption_says_that_nothing_is_saved(data, interrupt, capsys):

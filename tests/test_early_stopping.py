@@ -117,7 +117,8 @@ def test_min_delta_counts_upwards_too():
 @pytest.mark.parametrize("monitor", ["loss", "score", "val_loss", "val_score", "grad_norm", "lr"])
 def test_it_watches_the_figures_of_the_history(monitor):
     net, X, y = net_and_data()
-    stop = EarlyStopping(monitor, patience=100)
+    mode = "auto" if monitor.endswith(("loss", "score")) else "max"
+    stop = EarlyStopping(monitor, patience=100, mode=mode)
     history = fit(net, X, y, callbacks=[stop], validation_data=(X, y))
     better = np.argmin if monitor.endswith("loss") else np.argmax
     assert stop.best_epoch == better(history[monitor])
@@ -125,8 +126,29 @@ def test_it_watches_the_figures_of_the_history(monitor):
 
 
 def test_it_sees_what_callbacks_before_it_added_to_the_logs():
-    _, stop, _, _ = train([1, 2, 3], "mine", patience=5)
+    _, stop, _, _ = train([1, 2, 3], "mine", mode="max", patience=5)
     assert stop.best == 3
+
+
+@pytest.mark.parametrize("name", ["val_mae", "grad_norm", "seconds", "val_loss_smoothed"])
+def test_it_does_not_guess_whether_less_or_more_is_better(name):
+    with pytest.raises(ValueError, match=f"'{name}', of which it is not known .* give mode='min'"):
+        EarlyStopping(name)
+    assert EarlyStopping(name, mode="min").mode == "min"
+
+
+@pytest.mark.parametrize("name", ["score", "val_accuracy", "val_acc", "my_auc", "r2"])
+def test_of_scores_it_knows_that_more_is_better(name):
+    assert EarlyStopping(name).mode == "max"
+
+
+def test_a_copy_of_it_does_not_copy_the_network():
+    net, X, y = net_and_data()
+    stop = EarlyStopping("loss")
+    fit(net, X, y, callbacks=[stop])
+    twin = copy.deepcopy(stop)
+    assert stop.model is net and twin.model is None
+    assert twin.best == stop.best
 
 
 def test_the_defaults_are_the_validation_loss_and_ten_epochs():

@@ -80,9 +80,9 @@ BAD_FIT_OPTIONS = {
     "verbose of an array": ({"verbose": np.zeros(2)}, ValueError, "verbose must be 0, 1 or 2"),
     "callbacks 0": ({"callbacks": 0}, TypeError, "callbacks must be a list of objects, but is 0"),
     "three validation_data": (
-        {"validation_data": (1, 2, 3)},
+        {"validation_data": (1, 2, 3, 4)},
         TypeError,
-        r"validation_data must be a tuple \(X, y\), but is a tuple of 3",
+        r"validation_data must be a tuple \(X, y\) or \(X, y, sample_weight\), but is a tuple of 4",
     ),
     "verbose auto": ({"verbose": "auto"}, ValueError, "verbose must be 0, 1 or 2, but is 'auto'"),
     "lr": ({"lr": -1.0}, ValueError, "lr must not be negative"),
@@ -105,7 +105,11 @@ BAD_FIT_OPTIONS = {
         ValueError,
         r"sample_weight has shape \(5,\), but \(6,\) is needed",
     ),
-    "validation_data of three": ({"validation_data": (X, LABELS, LABELS)}, TypeError, "tuple"),
+    "weights of validation_data": (
+        {"validation_data": (X, LABELS, LABELS[:1])},
+        ValueError,
+        r"validation_data: sample_weight has shape \(1,\)",
+    ),
     "validation_data without y": ({"validation_data": X}, TypeError, r"must be a tuple \(X, y\)"),
     "validation features": (
         {"validation_data": (X[:, :2], LABELS)},

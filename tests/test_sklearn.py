@@ -20,6 +20,7 @@ from sklearn.metrics import make_scorer, recall_score
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.utils.class_weight import compute_sample_weight
 
 import mlp_reference as reference
 import numadelta as nd
@@ -200,6 +201,28 @@ def test_the_stopping_rule_counts_as_theirs(estimator):
     sklearns = getattr(neural_network, estimator.__name__)
     theirs = sklearns(solver="sgd", learning_rate_init=1e-30, **options).fit(X, y)
     assert ours.n_iter_ == theirs.n_iter_ == 6
+
+
+def epochs_by_their_rule(scores, tol, patience, worst=-np.inf):
+    """As `_update_no_improvement_count` of scikit-learn counts."""
+    best, count = worst, 0
+    for epoch, score in enumerate(scores, 1):
+        count = count + 1 if score < best + tol else 0
+        best = max(best, score)
+        if count > patience:
+            return epoch
+    return len(scores)
+
+
+@pytest.mark.parametrize("tol", [0.0, 1e-3, 1e-2, 0.1])
+def test_many_small_gains_do_not_add_up_to_one_as_in_theirs(tol):
+    options = {"n_iter_no_change": 3, "max_iter": 200, "random_state": 0}
+    model = MLPClassifier((6,), batch_size=20, tol=tol, **options).fit(X, CLASSES)
+    losses = [-loss for loss in model.loss_curve_]
+    assert model.n_iter_ == epochs_by_their_rule(losses, tol, 3)
+    scores = [0.1, 0.15, 0.2, 0.25, 0.35, 0.36, 0.37, 0.38, 0.5]
+    model = stopping(scoring=Script(*scores), tol=tol, n_iter_no_change=3, max_iter=9)
+    assert model.fit(X, BINARY).n_iter_ == epochs_by_their_rule(scores, tol, 3)
 
 
 def test_n_iter_no_change_may_be_infinite():
@@ -412,7 +435,7 @@ def test_warm_starts_that_are_refused():
     before = model.predict_proba(X)
     with pytest.raises(ValueError, match="warm_start needs all of .*'c'"):
         model.fit(X, np.where(CLASSES == "c", "a", CLASSES))
-    with pytest.raises(ValueError, match=r"y holds \['d'\], but classes is"):
+    with pytest.raises(ValueError, match=r"y holds \['d'\], but warm_start goes on with"):
         model.fit(X, np.where(CLASSES == "c", "d", CLASSES))
     with pytest.raises(ValueError, match="has 2 features, but MLPClassifier is expecting 4"):
         model.fit(X[:, :2], CLASSES)
@@ -505,6 +528,59 @@ def test_the_default_score_takes_account_of_the_weights():
     assert model.best_validation_score_ == 1
 
 
+@pytest.mark.parametrize("kind", ["binary", "classes", "numbers"])
+def test_the_validation_loss_has_the_weights_of_the_training(kind):
+    y, *_ = KINDS[kind]
+    script = Script(0)
+    stopping(kind, max_iter=1, scoring=script).fit(X, y)
+    held_out = (X[:, np.newaxis] == script.calls[0][1]).all(axis=2).argmax(axis=0)
+    weights = np.random.default_rng(0).random(ROWS)
+    model = stopping(kind, max_iter=1).fit(X, y, weights)
+    codes = y if kind == "numbers" else np.searchsorted(model.classes_, y)
+    loss, score = model.net_.evaluate(X[held_out], codes[held_out], weights[held_out])
+    assert model.validation_loss_curve_ == [pytest.approx(loss)]
+    assert model.validation_scores_ == [pytest.approx(score)]
+
+
+def test_weights_of_classes_are_weights_of_samples_also_in_early_stopping():
+    y = np.where(Z[:, 0] > 1, "yes", "no")
+    weights = compute_sample_weight("balanced", y)
+    # Those of the part to train on, as "balanced" takes them, would be others.
+    balanced = dict(zip(y.tolist(), weights, strict=True))
+    by_class = stopping(class_weight=balanced, max_iter=20).fit(X, y)
+    by_sample = stopping(max_iter=20).fit(X, y, weights)
+    assert by_class.validation_scores_ == by_sample.validation_scores_
+    assert by_class.validation_loss_curve_ == by_sample.validation_loss_curve_
+    same(by_class, by_sample)
+
+
+@pytest.mark.parametrize(
+    "y",
+    [np.where(np.arange(ROWS) == 0, "rare", BINARY), np.arange(ROWS) % 30],
+    ids=["one row of a class", "more classes than rows held out"],
+)
+def test_classes_that_cannot_be_stratified_are_split_as_they_come(y):
+    model = stopping(max_iter=2).fit(X, y)
+    assert len(model.classes_) == len(np.unique(y)) and len(model.validation_scores_) == 2
+
+
+def test_a_warm_start_never_ends_with_less_than_it_began_with():
+    scores = Script(5, 6, 4, *[6, 1, 2, 3], *[6, 7, 1, 1])
+    model = stopping(scoring=scores, warm_start=True, max_iter=3, n_iter_no_change=9)
+    thetas = [model.fit(X, BINARY).net_.theta.copy() for _ in range(3)]
+    assert np.array_equal(thetas[0], scores.calls[1][0])
+    assert np.array_equal(thetas[1], thetas[0])
+    assert np.array_equal(thetas[2], scores.calls[8][0])
+    assert model.best_validation_score_ == 7
+    assert len(model.validation_scores_) == 9
+
+
+@pytest.mark.parametrize("weights", [{"no": -1, "yes": 1}, {"no": 0, "yes": 0}])
+def test_weights_of_classes_that_are_refused(weights):
+    with pytest.raises(ValueError, match="class_weight must hold numbers that are finite and not"):
+        make("binary", class_weight=weights).fit(X, BINARY)
+
+
 def test_scoring_by_name_and_by_make_scorer():
     by_name = stopping("classes", scoring="f1_macro").fit(X, CLASSES)
     loss = stopping("classes", scoring="neg_log_loss").fit(X, CLASSES)
@@ -527,8 +603,7 @@ def test_the_part_that_is_held_out_is_stratified_and_the_same_in_a_warm_start():
 
 BAD_SPLITS = {
     "too little": ({"validation_fraction": 0.01}, INDICATORS, "which is 1 of 60 samples"),
-    "one row of a class": ({}, np.arange(ROWS) == 0, "cannot be held out"),
-    "fewer rows than classes": ({"validation_fraction": 0.03}, CLASSES, "cannot be held out"),
+    "nothing left": ({"validation_fraction": 0.999}, CLASSES, "cannot be held out"),
 }
 
 

@@ -167,8 +167,8 @@ class Nothing:
 
 @pytest.mark.parametrize(
     "duplicate",
-    [copy.deepcopy, lambda net: pickle.loads(pickle.dumps(net))],
-    ids=["deepcopy", "pickle"],
+    [copy.copy, copy.deepcopy, lambda net: pickle.loads(pickle.dumps(net))],
+    ids=["copy", "deepcopy", "pickle"],
 )
 def test_a_copy_made_between_epochs_goes_on_to_the_bit_and_alone(duplicate):
     net, X, y = net_and_data(activation="tanh", weight_decay=0.01)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 import warnings
@@ -35,6 +36,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     int
         The exit status: 0, 1 (failed), 2 (bad usage), 130 or 143 (interrupted).
     """
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:  # closed by the shell
+            setattr(sys, name, io.StringIO())
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # not all names fit all encodings
     arguments = _parser().parse_args(argv)
     with warnings.catch_warnings():
         # Those that the library gives to its caller, which is a command.
@@ -42,8 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         warnings.showwarning = _show_warning
         try:
             status = arguments.command(arguments)
-            if sys.stdout is not None:
-                sys.stdout.flush()  # here, where a closed pipe is still caught
+            sys.stdout.flush()  # here, where a closed pipe is still caught
             return status
         except UsageError as error:
             return _fail(error, 2)
@@ -57,10 +63,17 @@ def main(argv: Sequence[str] | None = None) -> int:
             return _fail(error, 1)
 
 
+class _Parser(argparse.ArgumentParser):
+    """Takes whole names only, for --seed would be --seeds in another command."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(allow_abbrev=False, **options)
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="numadelta", description="ADADELTA for NumPy.")
+    parser = _Parser(prog="numadelta", description="ADADELTA for NumPy.")
     parser.add_argument("--version", action="version", version=numadelta.__version__)
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=_Parser)
     for module in (train, predict, sweep):
         module.add_to(commands)
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
+import os
 from pathlib import Path
 from typing import Any
 
@@ -13,21 +15,31 @@ from numadelta import checkpoint
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a file as a whole or not at all."""
-    checkpoint.replace(path, text.encode())
+    """Write a file as a whole or not at all; of a link, that to which it leads."""
+    checkpoint.replace(os.path.realpath(path), text.encode())
 
 
 def require_parent(path: Path) -> None:
     """Find out before a long run that a file could not be written after it."""
-    parent = path.absolute().parent
+    parent = Path(os.path.realpath(path)).parent
     if not parent.is_dir():
         raise FileNotFoundError(f"there is no folder {parent} to write {path} into")
     checkpoint.check_target(path)
+    require_access(parent)
+    if path.exists():
+        require_access(path)
+
+
+def require_access(path: Path) -> None:
+    """Find out before a long run that a folder or a file could not be written to after it."""
+    if not os.access(path, os.W_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
 
 
 def to_json(content: Any) -> str:
     """Return strict JSON, with null for what is not finite."""
-    return json.dumps(_plain(content), allow_nan=False, ensure_ascii=False)
+    # In ASCII, which any terminal and any pipe can take.
+    return json.dumps(_plain(content), allow_nan=False)
 
 
 def _plain(value: Any) -> Any:

@@ -21,7 +21,9 @@ def prepare(path: Path) -> None:
         raise UsageError(f"--plot {path}: pictures are {', '.join(PICTURES)}, or give a folder")
     if _is_one_file(path):
         files.require_parent(path)
-    elif not path.is_dir():
+    elif path.is_dir():
+        files.require_access(path)
+    else:
         files.require_parent(path)
         path.mkdir()
 
@@ -74,4 +76,7 @@ def save(path: Path, draw_on: Callable[[Any], Any], size: float = 0.0) -> None:
 
     figure = Figure(figsize=(max(6.4, size), max(4.8, 0.75 * size)), layout="constrained")
     draw_on(figure.subplots())
-    figure.savefig(path, dpi=120)
+    try:
+        figure.savefig(path, dpi=120)
+    except OSError as error:  # of a full disk it does not say which file
+        raise OSError(error.errno, error.strerror, str(path)) from error

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 import numadelta
 from numadelta.cli import files, options, sources, tables
-from numadelta.cli.options import NAMED
+from numadelta.cli.options import NAMED, UsageError
 from numadelta.cli.scaling import folded
 
 
@@ -108,12 +108,14 @@ def _load_net(path: Path) -> numadelta.MLP:
 def _load_data(data: str, data_dir: Path | None, net: numadelta.MLP) -> tuple[Any, Any]:
     """Return samples and targets, None where there are none."""
     path = Path(data)
+    if data_dir is not None and data not in ("mnist", "fashion-mnist"):
+        raise UsageError(f"--data-dir is for MNIST and Fashion-MNIST, but the data is {data}")
     if data in NAMED:
         _, _, (X, y) = sources.load_named(data, data_dir)
     elif path.suffix.lower() == ".csv":
         return _load_csv(path, net)
     else:
-        arrays = tables.read_arrays(path)
+        arrays = tables.read_arrays(path, ("X", "y", "x_test", "y_test"))
         name = "X" if "X" in arrays else "x_test"
         if name not in arrays:
             raise ValueError(f"{path} holds {', '.join(arrays) or 'nothing'}, but no X or x_test")
@@ -138,7 +140,7 @@ def _load_csv(path: Path, net: numadelta.MLP) -> tuple[NDArray[Any], Any]:
     if target is None:
         return X, None
     try:
-        return X, table.target(target)
+        return X, table.target(target, "classification")  # strays are no harm here
     except ValueError as error:  # as in a table that is to be filled in
         _warn_of_no_score(error)
         return X, None

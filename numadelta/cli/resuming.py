@@ -42,7 +42,7 @@ def write(folder: Path, options: dict[str, Any]) -> None:
     paths = {
         name: os.path.abspath(options[name])
         for name in ("dataset", "data_dir", "checkpoint", "plot", "save")
-        if options[name] is not None and options[name] not in NAMED
+        if options[name] is not None and not (name == "dataset" and options[name] in NAMED)
     }
     content = {**FORMAT, "numadelta": numadelta.__version__, "options": options | paths}
     files.write_text(folder / NAME, json.dumps(content, indent=1) + "\n")

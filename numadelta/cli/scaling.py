@@ -46,7 +46,15 @@ class Scaling:
         dtype = np.float64 if isinstance(self.mean, list) else np.float32
         mean: Any = np.asarray(self.mean, dtype)
         scale: Any = np.asarray(self.scale, dtype)
-        return ((X.astype(dtype) - mean) / scale).astype(np.float32)
+        with np.errstate(over="ignore"):
+            scaled = ((X.astype(dtype) - mean) / scale).astype(np.float32)
+        if not (finite := np.isfinite(scaled)).all():
+            row, column = np.argwhere(~finite)[0]
+            raise ValueError(
+                f"column {column + 1} has a value that is too far from those of the training data "
+                f"to be scaled, {X[row, column]}"
+            )
+        return scaled
 
     def targets(self, y: NDArray[Any]) -> NDArray[Any]:
         """Standardise real targets; leave classes as they are."""

@@ -89,12 +89,13 @@ def load_named(name: str | None, data_dir: str | os.PathLike[str] | None = None)
 
 
 def _from_npz(path: Path) -> Source:
-    arrays = tables.read_arrays(path)
+    arrays = tables.read_arrays(path, (*KERAS, "X", "y"))
     if all(name in arrays for name in KERAS):
         x_train, y_train, x_test, y_test = (arrays[name] for name in KERAS)
         return Source(path.name, x_train, y_train, x_test, y_test)
     if "X" in arrays and "y" in arrays:
-        return Source(path.name, arrays["X"], arrays["y"], arrays["X"][:0], arrays["y"][:0])
+        X, y = arrays["X"], arrays["y"]
+        return Source(path.name, X, y, X[:0] if X.ndim else X, y[:0] if y.ndim else y)
     raise ValueError(
         f"{path} holds {', '.join(arrays) or 'nothing'}, but {', '.join(KERAS)} or X, y are needed"
     )
@@ -113,7 +114,7 @@ def _from_csv(path: Path, options: dict[str, Any]) -> Source:
     columns = [column for column in range(table.width) if column != target]
     if not columns:
         raise ValueError(f"{path} has only one column, but features and a target are needed")
-    X, y = table.numbers(columns), table.target(target)
+    X, y = table.numbers(columns), table.target(target, options["task"])
     names = table.names
     return Source(
         path.name,
@@ -142,9 +143,13 @@ def _finish(source: Source, task: str | None) -> Source:
     y_train, y_test = parts["y_train"], parts["y_test"]
     if y_train.shape[1:] != y_test.shape[1:]:
         raise ValueError(f"{source.name}: y_train and y_test have {y_train.shape}, {y_test.shape}")
+    if {y_train.dtype.kind, y_test.dtype.kind} == {"i", "u"}:  # which would be floats together
+        y_train, y_test = y_train.astype(np.int64), y_test.astype(np.int64)
     y = np.concatenate([y_train, y_test])
     task = task or _guess_task(source.name, y)
     if task == "classification":
+        if y.dtype.kind == "f" and not np.isfinite(y).all():
+            raise ValueError(f"{source.name}: y must be finite, but holds {y[~np.isfinite(y)][0]}")
         if y.ndim != 1:
             raise ValueError(f"{source.name}: y has shape {y.shape}, but a class a row is needed")
         known = np.arange(10) if source.images else np.unique(y)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -78,7 +78,7 @@ class Table:
         name = column + 1 if self.names is None else repr(self.names[column])
         return f"{self.path}: column {name}, row {row + 1} (line {self.lines[row]})"
 
-    def target(self, column: int) -> NDArray[Any]:
+    def target(self, column: int, task: str | None = None) -> NDArray[Any]:
         """Return a column as integers, else as floats, else as strings."""
         texts = [row[column].strip() for row in self.rows]
         for row, text in enumerate(texts):
@@ -89,7 +89,19 @@ class Table:
                 return np.array([_number(text, kind) for text in texts], np.dtype(kind))
             except (ValueError, OverflowError):
                 continue
+        if task != "classification":
+            self._check_names(column, texts)
         return np.array(texts)
+
+    def _check_names(self, column: int, texts: list[str]) -> None:
+        """Refuse what only a few stray cells make names of classes."""
+        strange = [row for row, text in enumerate(texts) if math.isnan(_float(text, math.nan))]
+        if 0 < len(strange) <= len(texts) / 10:
+            raise ValueError(
+                f"{self._place(column, strange[0])}: {texts[strange[0]]!r} is no number, as "
+                f"{len(texts) - len(strange)} of {len(texts)} targets are; --task classification "
+                "takes all for names"
+            )
 
 
 def _number(text: str, kind: type = float) -> Any:
@@ -164,19 +176,25 @@ def _is_header(rows: list[list[str]]) -> bool:
     return False
 
 
-def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
-    """Return the arrays of an npz file, or that of an npy file as ``X``."""
+def read_arrays(path: Path, wanted: Sequence[str]) -> dict[str, NDArray[Any]]:
+    """Return the wanted arrays of an npz file, or that of an npy file as ``X``.
+
+    Others have a place in the dictionary, but are not read.
+    """
     with open(path, "rb") as file:  # what goes wrong from here on is the content
         try:
             content = np.load(file, allow_pickle=False)
-            found = {"X": content} if isinstance(content, np.ndarray) else dict(content)
+            if isinstance(content, np.ndarray):
+                content = {"X": content}
+            found = {name: content[name] for name in content if name in wanted}
         except MemoryError:
             raise
         except Exception as error:  # the readers of zip and npy raise anything
             # NumPy's advice for pickles is not for files that are not trusted.
             reason = str(error).split(". If you trust")[0]
             raise ValueError(f"{path} is damaged or no file of NumPy arrays: {reason}") from error
-    return {name: _readable(f"{name} in {path}", array) for name, array in found.items()}
+    unread = dict.fromkeys(content, np.empty(0))
+    return unread | {name: _readable(f"{name} in {path}", array) for name, array in found.items()}
 
 
 def _readable(name: str, array: NDArray[Any]) -> NDArray[Any]:

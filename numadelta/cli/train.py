@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import time
+from collections.abc import Callable
 from contextlib import nullcontext, redirect_stdout
 from pathlib import Path
 from typing import Any
@@ -158,10 +160,9 @@ def _train(
     x_test, y_test = scaling.samples(source.x_test), scaling.targets(source.y_test)
     if source.target is not None and chosen["target"] is None and not quiet:
         print(f"{source.name}: the target is column {source.target!r}")
-    watch = _Watch()
+    # Noted when the training begins, for what is refused must not replace what was noted.
+    watch = _Watch(lambda: None if folder is None else resuming.write(folder, chosen))
     stops = [] if patience is None else [numadelta.callbacks.EarlyStopping(patience=patience)]
-    if folder is not None:
-        resuming.write(folder, chosen)
     started = time.perf_counter()
     history = net.fit(
         x_train,
@@ -179,8 +180,10 @@ def _train(
         shared_delta=chosen["shared_delta"],
     )
     seconds = time.perf_counter() - started
+    if save is not None:  # before anything else can go wrong
+        folded(net).save(os.path.realpath(save))  # a link stays one
     if history.interrupted:
-        _say_how_to_go_on(folder)
+        _say_how_to_go_on(folder, save)
         return SIGNALS[history.interrupted], None
 
     def say(text: str) -> None:
@@ -202,7 +205,6 @@ def _train(
     )
     written = []
     if save is not None:
-        folded(net).save(save)
         written.append(str(save))
         say(f"saved {save}")
     if plot is not None:
@@ -225,17 +227,23 @@ def _train(
 
 
 class _Watch:
-    """Notes whether there was an epoch left to train."""
+    """Does something when a training begins, and notes whether there was an epoch left to train."""
 
-    ran = False
+    def __init__(self, begin: Callable[[], None]) -> None:
+        self.begin, self.ran = begin, False
+
+    def on_train_begin(self, logs: dict[str, Any]) -> None:
+        self.begin()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any]) -> None:
         self.ran = True
 
 
-def _say_how_to_go_on(folder: Path | None) -> None:
-    if folder is None:
-        text = "nothing was saved; --checkpoint DIR would keep checkpoints"
-    else:
+def _say_how_to_go_on(folder: Path | None, save: Path | None) -> None:
+    if folder is not None:
         text = f"the checkpoint is in {folder}; {resuming.command(folder)} goes on"
+    elif save is not None:
+        text = f"saved {save} as it is now; --checkpoint DIR would let the training go on"
+    else:
+        text = "nothing was saved; --checkpoint DIR would keep checkpoints"
     print(f"numadelta: {text}", file=sys.stderr)
