@@ -99,7 +99,7 @@ class CudaState:
         # A CPU tensor is refused as such, also where there is no GPU.
         interface = device.interface_of("params", params)
         device.require_gpu()
-        self.params = device.flat_view("params", params, interface, writeable=True)
+        self.params = device.flat_view("params", interface, writeable=True, owner=params)
         self.shape = tuple(interface["shape"])
         self.dtype = np.dtype(self.params.dtype)
         self._gpu = device.number_of_gpu(params)
@@ -138,7 +138,7 @@ class CudaState:
                 self._launcher(_fill)(zeros, self.dtype.type(0))
             return zeros
         interface = device.interface_of(name, array)
-        flat = device.flat_view(name, array, interface, writeable=True)
+        flat = device.flat_view(name, interface, writeable=True, owner=array)
         self._check_like(name, array, flat, interface)
         if self._check_values and not self._all_at_least(0.0, flat):
             arrays.check_averages(name, self._copy(flat).reshape(self.shape))
@@ -174,7 +174,7 @@ class CudaState:
         # The same memory again, as a training loop passes it: all that is checked is in there.
         seen, flat = self._seen_grads
         if interface != seen:
-            flat = device.flat_view("grads", grads, interface, writeable=False)
+            flat = device.flat_view("grads", interface, writeable=False)  # not kept alive
             self._check_like("grads", grads, flat, interface)
             self._check_no_overlap("grads", flat, ("params", "square_avg", "acc_delta"))
             self._seen_grads = (interface, flat)

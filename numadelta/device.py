@@ -92,8 +92,8 @@ def interface_of(name: str, array: Any) -> dict[str, Any]:
         ) from None
 
 
-def flat_view(name: str, array: Any, interface: dict[str, Any], writeable: bool) -> Any:
-    """Check what an array says of itself; return it flat, for kernels.  Keeps `array` alive."""
+def flat_view(name: str, interface: dict[str, Any], writeable: bool, owner: Any = None) -> Any:
+    """Check what an array says of itself; return it flat, for kernels, keeping its owner alive."""
     arrays.check_dtype(name, np.dtype(interface["typestr"]))
     shape = tuple(interface["shape"])
     if interface.get("mask") is not None:
@@ -117,9 +117,9 @@ def flat_view(name: str, array: Any, interface: dict[str, Any], writeable: bool)
         "version": 3,
     }
     if SIMULATED:
-        holder = type("Holder", (), {"__array_interface__": flat, "owner": array})()
+        holder = type("Holder", (), {"__array_interface__": flat, "owner": owner})()
         return cuda.cudadrv.devicearray.FakeCUDAArray(np.asarray(holder))
-    return cuda.from_cuda_array_interface(flat, owner=array, sync=False)
+    return cuda.from_cuda_array_interface(flat, owner=owner, sync=False)
 
 
 def stream_handle(array: Any, interface: dict[str, Any]) -> int | None:

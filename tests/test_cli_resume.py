@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import warnings
 
@@ -221,6 +222,21 @@ def test_a_folder_in_use_is_left_alone_and_resume_is_named(data, tmp_path, capsy
     assert {file.name: file.read_bytes() for file in folder.iterdir()} == before
 
 
+def test_data_that_has_moved_is_found_where_the_user_says(data, tmp_path, capsys):
+    whole, folder, elsewhere = tmp_path / "whole", tmp_path / "run", tmp_path / "elsewhere"
+    assert begin(data, whole, epochs=3) == begin(data, folder, epochs=1) == 0
+    elsewhere.mkdir()
+    moved = shutil.move(data, elsewhere)
+    assert run("--resume", folder, "--epochs", 3) == 1
+    assert "No such file" in capsys.readouterr().err
+    assert run("--resume", folder, "--epochs", 3, "--dataset", moved) == 0
+    same_training(whole, folder)
+    assert run("--resume", folder) == 0
+    assert run("--resume", folder, "--data-dir", tmp_path) == 2
+    assert run("--resume", folder, "--epochs", 4, "--dataset", "digits") == 1
+    assert "but the checkpoint is of" in capsys.readouterr().err
+
+
 def test_other_data_is_refused(data, tmp_path, capsys):
     folder = tmp_path / "run"
     assert begin(data, folder, epochs=1) == 0
@@ -232,7 +248,7 @@ def test_other_data_is_refused(data, tmp_path, capsys):
 
 @pytest.mark.parametrize(
     "given",
-    [["--rho", "0.9"], ["--dataset", "digits"], ["--checkpoint", "x"], ["--seed", "0"]],
+    [["--rho", "0.9"], ["--target", "4"], ["--checkpoint", "x"], ["--seed", "0"]],
 )
 def test_resume_takes_no_other_options(tmp_path, capsys, given):
     assert run("--resume", tmp_path, *given) == 2

@@ -107,6 +107,16 @@ def test_views_of_the_averages_keep_their_memory_alive():
 
 
 @simulated
+def test_a_gradient_is_not_kept_alive():
+    opt, grads = nd.Adadelta(OnGpu(np.ones(4))), OnGpu(np.ones(4))
+    gone = weakref.ref(grads)
+    opt.step(grads)
+    del grads
+    gc.collect()
+    assert gone() is None
+
+
+@simulated
 def test_an_array_of_numba_that_the_cpu_can_read_is_on_the_gpu():
     class Managed(np.ndarray):  # as numba.cuda.managed_array makes them
         @property

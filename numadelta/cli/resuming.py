@@ -19,8 +19,8 @@ FORMAT = {"format": "numadelta train", "version": 1}
 # What older files lack.
 LATER = {"shared_delta": False}
 
-# What may be given anew; the rest is as it was.
-CHANGEABLE = ("epochs", "plot", "save")
+# What may be given anew; the rest is as it was.  The data may have moved, but must be the same.
+CHANGEABLE = ("epochs", "plot", "save", "dataset", "data_dir")
 
 
 def refuse_used(folder: Path) -> None:

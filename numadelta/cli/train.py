@@ -72,7 +72,8 @@ def add_to(commands: Any) -> None:
         type=options.path,
         metavar="DIR",
         help="go on with the training in this folder, with the options it was begun with; only "
-        "--epochs (larger), --plot, --save, --json and --quiet may be given",
+        "--epochs (larger), --plot, --save, --json, --quiet, and --dataset and --data-dir of data "
+        "that has moved, may be given",
     )
     parser.add_argument(
         "--seed",
@@ -107,9 +108,9 @@ def run(arguments: argparse.Namespace) -> int:
     }
     if folder is None:
         chosen = DEFAULTS | given
-        _check(chosen)
     else:
         chosen = resuming.read(folder, given, DEFAULTS)
+    _check(chosen)
     out = sys.stdout
     with redirect_stdout(sys.stderr) if as_json else nullcontext():
         status, result = _train(chosen, folder is not None, quiet, as_json and quiet)
