@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import sys
@@ -78,6 +79,17 @@ def test_a_place_that_cannot_be_written_to_is_found_out_before_the_training(
     assert capsys.readouterr().err == f"numadelta: {locked}: Permission denied\n"
 
 
+def test_a_full_disk_is_told_with_the_picture(data, tmp_path, monkeypatch, capsys):
+    figure = pytest.importorskip("matplotlib.figure")
+
+    def full(*arguments, **options):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(figure.Figure, "savefig", full)
+    assert train("--dataset", data, "--plot", tmp_path / "p.png") == 1
+    assert capsys.readouterr().err == f"numadelta: {tmp_path / 'p.png'}: No space left on device\n"
+
+
 def test_a_file_that_is_read_only_is_not_replaced(tmp_path, monkeypatch):
     path = tmp_path / "mine"
     path.write_text("precious")
@@ -126,7 +138,16 @@ def test_test_data_that_cannot_be_scaled_is_refused_before_the_training(
 @pytest.mark.parametrize("name", ["stdout", "stderr"])
 def test_a_stream_that_the_shell_has_closed_is_not_missed(data, monkeypatch, name):
     monkeypatch.setattr(sys, name, None)
-    assert train("--dataset", data) == 0
+    assert cli.main(["train", "--dataset", data, *QUICK[:-1]]) == 0
+
+
+def test_what_belongs_to_a_closed_stream_does_not_go_to_the_other(data, tmp_path, monkeypatch):
+    nd.MLP((3, 2)).save(tmp_path / "net.npz")
+    out = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", None)
+    monkeypatch.setattr(sys, "stdout", out)
+    assert cli.main(["predict", str(tmp_path / "net.npz"), data, "--json"]) == 0
+    assert len(json.loads(out.getvalue())["predictions"]) == 60
 
 
 def test_a_name_that_does_not_fit_the_encoding_is_printed_in_another_way(python, tmp_path):
@@ -140,10 +161,14 @@ def test_a_name_that_does_not_fit_the_encoding_is_printed_in_another_way(python,
 
 
 def test_json_is_ascii(tmp_path, capsys):
-    np.savez(tmp_path / "data.npz", X=X, y=np.where(X[:, 0] > 0, "ja", "nein"))
+    np.savez(tmp_path / "data.npz", X=X, y=np.where(X[:, 0] > 0, "größer", "数据😀"))
     assert train("--dataset", tmp_path / "data.npz", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["task"] == "classification"
+    nd.MLP((3, 2)).save(tmp_path / "größe.npz")
+    arguments = [str(tmp_path / "größe.npz"), str(tmp_path / "data.npz"), "--json"]
+    assert cli.main(["predict", *arguments]) == 0
     out = capsys.readouterr().out
-    assert out.isascii() and json.loads(out)["test"]["score"] >= 0
+    assert out.isascii() and json.loads(out)["model"] == arguments[0]
 
 
 # What was meant
@@ -212,7 +237,9 @@ def test_labels_with_dollar_signs_are_no_formulas():
     labels = ["$0k-$50k", r"$\frac$"]
     ax = plotting.confusion_matrix(labels, labels, labels, ax=figure.subplots())
     figure.canvas.draw()
-    assert [text.get_text() for text in ax.get_xticklabels()] == labels
+    for axis in (ax.xaxis, ax.yaxis):
+        assert [text.get_text() for text in axis.get_ticklabels()] == labels
+        assert not any(text.get_parse_math() for text in axis.get_ticklabels())
 
 
 def test_the_curves_of_one_epoch_are_points_at_one():
@@ -222,3 +249,5 @@ def test_the_curves_of_one_epoch_are_points_at_one():
     figure.canvas.draw()
     assert ax.lines[0].get_marker() == "o"
     assert [tick for tick in ax.get_xticks() if 0.9 < tick < 1.1] == [1]
+    score = ax.figure.axes[1]
+    assert score.lines[0].get_marker() == "o"

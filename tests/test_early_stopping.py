@@ -142,6 +142,23 @@ def test_of_scores_it_knows_that_more_is_better(name):
     assert EarlyStopping(name).mode == "max"
 
 
+@pytest.mark.parametrize(
+    ("monitor", "validated", "remedy"),
+    [("val_loss", False, True), ("val_accuracy", True, False), ("mean_score", False, False)],
+)
+def test_validation_data_is_asked_for_where_there_is_none(monitor, validated, remedy):
+    net, X, y = net_and_data()
+    with pytest.raises(ValueError, match=f"monitor is '{monitor}', but the logs") as caught:
+        fit(
+            net,
+            X,
+            y,
+            callbacks=[EarlyStopping(monitor)],
+            validation_data=(X, y) if validated else None,
+        )
+    assert ("; give validation_data, or an estimator" in str(caught.value)) == remedy
+
+
 def test_a_copy_of_it_does_not_copy_the_network():
     net, X, y = net_and_data()
     stop = EarlyStopping("loss")

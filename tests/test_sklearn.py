@@ -504,6 +504,14 @@ def test_small_improvements_do_not_delay_the_end_but_count_as_best():
 def test_a_score_that_is_not_a_number_is_never_the_best():
     model = stopping(scoring=Script(np.nan, 1, np.nan, np.nan, np.nan)).fit(X, BINARY)
     assert model.best_validation_score_ == 1 and model.n_iter_ == 5
+    model.set_params(scoring=Script(np.nan, 0.5), warm_start=True, max_iter=1)
+    assert model.fit(X, BINARY).best_validation_score_ == 0.5
+
+
+def test_a_class_without_weight_is_not_all_that_is_held_out():
+    y = np.where(np.arange(ROWS) < 2, "yes", "no")
+    with pytest.raises(ValueError, match="is zero in all the 6 samples to hold out"):
+        stopping(class_weight={"no": 0, "yes": 1}, max_iter=1).fit(X, y)
 
 
 @kinds
@@ -575,7 +583,9 @@ def test_a_warm_start_never_ends_with_less_than_it_began_with():
     assert len(model.validation_scores_) == 9
 
 
-@pytest.mark.parametrize("weights", [{"no": -1, "yes": 1}, {"no": 0, "yes": 0}])
+@pytest.mark.parametrize(
+    "weights", [{"no": -1, "yes": 1}, {"no": 0, "yes": 0}, {"no": np.inf, "yes": 1}]
+)
 def test_weights_of_classes_that_are_refused(weights):
     with pytest.raises(ValueError, match="class_weight must hold numbers that are finite and not"):
         make("binary", class_weight=weights).fit(X, BINARY)

@@ -178,6 +178,8 @@ def test_a_copy_made_between_epochs_goes_on_to_the_bit_and_alone(duplicate):
     fit(twin, X, y)
     np.testing.assert_array_equal(net.theta, theta)
     assert twin.optimizer.params is twin.theta
+    twin.notes["of"] = "the twin"
+    assert not net.notes
     assert all(np.shares_memory(view, twin.theta) for view in (*twin.weights, *twin.biases))
     fit(net, X, y)
     same_bits(net, twin)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import types
 
 import numpy as np
@@ -123,6 +124,14 @@ def test_it_serves_another_network():
         net = nd.MLP(sizes, dtype=np.float64)
         fit(net, *problem("cross_entropy", ROWS, 4, 3), callbacks=[average])
         assert average.model is net
+
+
+def test_a_copy_of_it_does_not_copy_the_network():
+    net, X, y = net_and_data()
+    average = WeightAveraging()
+    fit(net, X, y, 2, callbacks=[average])
+    twin = copy.deepcopy(average)
+    assert average.model is net and twin.model is None and twin.count == 2
 
 
 # Its end
