@@ -49,7 +49,7 @@ BAD_SAMPLES = {
     "dates": (X.astype("M8[s]"), TypeError, "X has dtype datetime64"),
     "masked": (np.ma.array(X, mask=X > 0), TypeError, r"X is a masked array; .*X\.filled"),
     "None": (None, TypeError, "X has dtype object"),
-    "one sample, flat": (X[0], ValueError, r"X has shape \(3,\), .* is needed; X\.reshape\(1, -1\) makes one"),
+    "one sample, flat": (X[0], ValueError, r"shape \(3,\), .* X\.reshape\(1, -1\) makes one"),
     "images": (X[:, :, np.newaxis], ValueError, r"shape \(6, 3, 1\).*reshape\(len\(X\), -1\)"),
     "a number": (1.0, ValueError, r"X has shape \(\)"),
     "too few features": (X[:, :2], ValueError, "X has 2 features, but the network has 3 inputs"),
