@@ -107,6 +107,26 @@ def test_an_interrupted_training_is_saved_where_the_user_said(data, tmp_path, in
     assert nd.MLP.load(saved).layer_sizes[1] == 4
 
 
+def test_an_interrupt_before_the_first_step_replaces_no_network(
+    data, tmp_path, monkeypatch, capsys
+):
+    folder, saved = tmp_path / "run", tmp_path / "net.npz"
+    assert begin(data, folder, "--save", saved, epochs=2) == 0
+    trained, write = saved.read_bytes(), train_module.resuming.write
+
+    def interrupted(*arguments):
+        write(*arguments)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(train_module.resuming, "write", interrupted)
+    assert run("--resume", folder, "--epochs", 3) == 130
+    assert saved.read_bytes() == trained
+    assert f"the checkpoint is in {folder}" in capsys.readouterr().err
+    assert begin(data, tmp_path / "new", "--save", tmp_path / "new.npz") == 130
+    assert not (tmp_path / "new.npz").exists()
+    assert "nothing was saved, for nothing was done" in capsys.readouterr().err
+
+
 def test_a_refused_training_leaves_the_options_of_the_one_before(data, tmp_path, capsys):
     folder = tmp_path / "run"
     assert begin(data, folder, epochs=2) == 0

@@ -181,10 +181,13 @@ def _train(
         shared_delta=chosen["shared_delta"],
     )
     seconds = time.perf_counter() - started
-    if save is not None:  # before anything else can go wrong
+    # Before anything else can go wrong; but not a network that an interrupt kept from its first
+    # step, or from being read out of its checkpoint.
+    trained = net.optimizer is not None and net.optimizer.steps > 0
+    if save is not None and trained:
         folded(net).save(os.path.realpath(save))  # a link stays one
     if history.interrupted:
-        _say_how_to_go_on(folder, save)
+        _say_how_to_go_on(folder, save if trained else None)
         return SIGNALS[history.interrupted], None
 
     def say(text: str) -> None:
@@ -241,10 +244,12 @@ class _Watch:
 
 
 def _say_how_to_go_on(folder: Path | None, save: Path | None) -> None:
-    if folder is not None:
+    if folder is not None and numadelta.Checkpoints(folder).files():
         text = f"the checkpoint is in {folder}; {resuming.command(folder)} goes on"
     elif save is not None:
         text = f"saved {save} as it is now; --checkpoint DIR would let the training go on"
+    elif folder is not None:
+        text = "nothing was saved, for nothing was done"
     else:
         text = "nothing was saved; --checkpoint DIR would keep checkpoints"
     print(f"numadelta: {text}", file=sys.stderr)
