@@ -77,20 +77,29 @@ def replace(path: str | os.PathLike[str], content: bytes) -> None:
     temporary = path.with_name(f".{secrets.token_hex(8)}{TEMPORARY}")
     try:
         with open(temporary, "xb") as file:
+            _keep_mode(path, temporary)  # before anything is in it
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        with suppress(OSError):  # there was none, or the file system has no modes
-            temporary.chmod(stat.S_IMODE(path.stat().st_mode))
         os.replace(temporary, path)
     except OSError as error:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
+        if error.errno is None:
+            raise
         raise OSError(error.errno, error.strerror, str(path)) from error
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
     _sync_folder(path.parent)
+
+
+def _keep_mode(path: Path, temporary: Path) -> None:
+    """Give a new file the permissions of the one that it will replace, if that is a file."""
+    with suppress(OSError):  # there is none, or the file system has no modes
+        mode = path.lstat().st_mode
+        if stat.S_ISREG(mode):
+            temporary.chmod(mode & 0o777)
 
 
 def archive(members: dict[str, Any]) -> bytes:

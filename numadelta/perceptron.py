@@ -94,19 +94,6 @@ class _Stall:
         return self.count > self.patience
 
 
-class _KeepBest(EarlyStopping):
-    """A callback that puts back the weights of the best score, be it that before the training."""
-
-    def __init__(self, epochs: int) -> None:
-        super().__init__("val_score", patience=epochs + 1)
-        self.before: Callable[[], Any] | None = None
-
-    def on_train_begin(self, logs: dict[str, Any]) -> None:
-        super().on_train_begin(logs)
-        if self.before is not None and not math.isnan(score := float(self.before())):
-            self.best, self._best_theta = score, self.model.theta.copy()
-
-
 def _steps(net: MLP | None) -> int:
     return 0 if net is None or net.optimizer is None else net.optimizer.steps
 
@@ -272,7 +259,8 @@ class Perceptron(BaseEstimator):
             )
         monitor = "val_score" if self.early_stopping else "loss"
         stop = _Stall(monitor, self.tol, self.n_iter_no_change)
-        keep = _KeepBest(self.max_iter) if held_out else None
+        # Apart from that, for it knows of no improvement below `tol`.
+        keep = EarlyStopping("val_score", patience=self.max_iter + 1) if held_out else None
         history = self._train(samples, held_out, targets, partial, stop, keep)
         self._note(history, len(samples.y), keep)
         if history.interrupted == "SIGTERM":
@@ -293,7 +281,7 @@ class Perceptron(BaseEstimator):
         targets: Targets,
         partial: bool,
         stop: _Stall,
-        keep: _KeepBest | None,
+        keep: EarlyStopping | None,
     ) -> History:
         net, weights, rows = self.net_, samples.total_weights, len(samples.y)
         size = min(AUTO_BATCH, rows) if self.batch_size == "auto" else self.batch_size
@@ -307,10 +295,7 @@ class Perceptron(BaseEstimator):
         callbacks: list[Any] = [*([] if partial else [stop]), *(self.callbacks or ())]
         if held_out and keep:
             # In the end it is the best weights that are put back, whatever other callbacks do.
-            score = self._scoring(held_out)
-            if net.optimizer is not None:
-                keep.before = score
-            callbacks = [_Score(score), *callbacks, keep]
+            callbacks = [_Score(self._scoring(held_out)), *callbacks, keep]
         done, lr = len(self.history_.epoch), self.lr
         return net.fit(
             samples.X,
