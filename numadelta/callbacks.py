@@ -240,7 +240,12 @@ class WeightAveraging:
 def _own_methods(callback: Any, prefix: str) -> set[str]:
     """Return the methods of an object, but for those that Keras' base class has for all."""
     kinds = (kind for kind in type(callback).__mro__ if kind.__module__.split(".")[0] != "keras")
-    return {name for kind in kinds for name in vars(kind) if name.startswith(prefix)}
+    return {
+        name
+        for kind in kinds
+        for name, value in vars(kind).items()
+        if name.startswith(prefix) and callable(value)
+    }
 
 
 class Hooks:

@@ -70,8 +70,6 @@ def replace(path: str | os.PathLike[str], content: bytes) -> None:
     A link is replaced, for who can put one into a folder must not choose what is written over.
     """
     path = Path(path)
-    if path.exists() and not os.access(path, os.W_OK):
-        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
     _remove_abandoned(path.parent)
     # Not tempfile: its files are readable by their owner only, and the rename would keep that.
     temporary = path.with_name(f".{secrets.token_hex(8)}{TEMPORARY}")

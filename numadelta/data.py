@@ -27,6 +27,8 @@ def check_samples(X: Any, features: int, dtype: np.dtype[Any]) -> Any:
         remedy = "X.reshape(len(X), -1) flattens images"
         if given.ndim == 1:
             remedy = "X.reshape(1, -1) makes one sample of it"
+            if features == 1:
+                remedy = "X.reshape(-1, 1) makes a sample of each number"
         raise ValueError(
             f"X has shape {given.shape}, but (n_samples, {features}) is needed; {remedy}"
         )

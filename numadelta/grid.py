@@ -25,7 +25,7 @@ def sweep(
     X: ArrayLike,
     y: ArrayLike,
     *,
-    validation_data: tuple[ArrayLike, ArrayLike],
+    validation_data: tuple[Any, ...],
     lr: float | Iterable[float] = (1.0,),
     rho: float | Iterable[float] = (0.9, 0.95, 0.99),
     eps: float | Iterable[float] = (1e-8, 1e-6, 1e-4),
@@ -50,7 +50,7 @@ def sweep(
         as a start nor changed.
     X, y : array_like
         Samples and targets, as in `MLP.fit`.
-    validation_data : tuple (X, y)
+    validation_data : tuple (X, y) or (X, y, sample_weight)
         What the combinations are compared on.  The winner's score is a little too good, for it was
         chosen by it: keep other data for the final test.
     lr, rho, eps : float or iterable of float
@@ -136,7 +136,7 @@ def sweep(
     }
     # No epoch at all, for the checks of the other arguments.
     net.reseeded(net.seed).fit(X, y, **options | {"epochs": 0}, verbose=0)
-    options["validation_data"] = validation_data = net._check_data(*validation_data)
+    options["validation_data"] = validation_data = net._check_weighted(*validation_data)
     description = {
         **{name: value for name, value in net._settings().items() if name != "seed"},
         **net._pairs(),

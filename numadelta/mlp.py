@@ -336,8 +336,8 @@ class MLP:
             ``set_model(net)`` is called first, if there is one.  A callback that raises
             ``StopIteration`` or sets ``net.stop_training`` to True ends the training; an epoch that
             this cuts short is not in the history.  What it assigns to ``net.optimizer.lr`` (or
-            ``learning_rate``, as in Keras) lasts until the next epoch of a schedule; other options
-            that it changes take effect in the next `fit`.  Those of `numadelta.callbacks`,
+            ``learning_rate``, as in Keras) lasts until the next epoch of a schedule; options of the
+            network that it changes take effect in the next `fit`.  Those of `numadelta.callbacks`,
             `EarlyStopping` and `WeightAveraging`, keep their state in checkpoints through
             ``state_dict()`` and ``load_state_dict(state)``; so may yours (a dict of arrays and JSON
             values).  What is added to the logs must be JSON values, too, if there are checkpoints.

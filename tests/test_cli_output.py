@@ -90,13 +90,37 @@ def test_a_full_disk_is_told_with_the_picture(data, tmp_path, monkeypatch, capsy
     assert capsys.readouterr().err == f"numadelta: {tmp_path / 'p.png'}: No space left on device\n"
 
 
-def test_a_file_that_is_read_only_is_not_replaced(tmp_path, monkeypatch):
-    path = tmp_path / "mine"
+def test_a_file_that_is_read_only_is_not_replaced(data, tmp_path, monkeypatch, capsys):
+    path, may = tmp_path / "net.npz", os.access
     path.write_text("precious")
-    monkeypatch.setattr(os, "access", lambda path, mode: False)
-    with pytest.raises(PermissionError) as caught:
-        checkpoint.replace(path, b"new")
-    assert caught.value.filename == str(path) and path.read_text() == "precious"
+    monkeypatch.setattr(os, "access", lambda place, mode: place != path and may(place, mode))
+    monkeypatch.setattr(nd.MLP, "fit", None)
+    assert train("--dataset", data, "--save", path) == 1
+    assert capsys.readouterr().err == f"numadelta: {path}: Permission denied\n"
+
+
+@needs_links
+def test_a_link_in_the_folder_of_a_training_is_not_followed(data, tmp_path):
+    (tmp_path / "run").mkdir()
+    victim = tmp_path / "victim"
+    victim.write_text("precious")
+    victim.chmod(0o4700)
+    (tmp_path / "run" / "train.json").symlink_to(victim)
+    assert train("--dataset", data, "--checkpoint", tmp_path / "run") == 0
+    written = tmp_path / "run" / "train.json"
+    assert victim.read_text() == "precious" and not written.is_symlink()
+    assert not written.stat().st_mode & 0o7000
+
+
+def test_targets_that_cannot_be_scaled_are_refused_before_the_training(
+    tmp_path, monkeypatch, capsys
+):
+    y = X[:9, 0].copy()
+    y[3] = 1e60
+    np.savez(tmp_path / "data.npz", x_train=X, y_train=X[:, 0], x_test=X[:9], y_test=y)
+    monkeypatch.setattr(nd.MLP, "fit", None)
+    assert train("--dataset", tmp_path / "data.npz", "--early-stopping") == 1
+    assert "the targets have a value that is too far" in capsys.readouterr().err
 
 
 def test_names_of_places_are_those_of_places_also_if_they_are_those_of_data(
@@ -236,7 +260,7 @@ def test_labels_with_dollar_signs_are_no_formulas():
     figure = pytest.importorskip("matplotlib.figure").Figure()
     labels = ["$0k-$50k", r"$\frac$"]
     ax = plotting.confusion_matrix(labels, labels, labels, ax=figure.subplots())
-    figure.canvas.draw()
+    figure.draw_without_rendering()
     for axis in (ax.xaxis, ax.yaxis):
         assert [text.get_text() for text in axis.get_ticklabels()] == labels
         assert not any(text.get_parse_math() for text in axis.get_ticklabels())
@@ -246,7 +270,7 @@ def test_the_curves_of_one_epoch_are_points_at_one():
     figure = pytest.importorskip("matplotlib.figure").Figure()
     history = nd.MLP((3, 2), seed=0).fit(X, X[:, 0] > 0, epochs=1, batch_size=60, verbose=0)
     ax = plotting.learning_curves(history, ax=figure.subplots())
-    figure.canvas.draw()
+    figure.draw_without_rendering()
     assert ax.lines[0].get_marker() == "o"
     assert [tick for tick in ax.get_xticks() if 0.9 < tick < 1.1] == [1]
     score = ax.figure.axes[1]

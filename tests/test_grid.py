@@ -438,3 +438,18 @@ def test_a_missing_library_names_the_extra(monkeypatch, name):
     monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(ImportError, match=rf"needs {name}: pip install numadelta\[sklearn\]"):
         run_sweep()
+
+
+def test_validation_data_may_have_weights():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(60, 3))
+    y, weights = (X[:, 0] > 0).astype(int), rng.random(20)
+    net = nd.MLP((3, 4, 2))
+    common = dict(rho=0.9, eps=1e-6, seeds=[5], epochs=2, batch_size=20, n_jobs=1, verbose=0)
+    for more in ((), (weights,), (None,)):
+        validation_data = (X[40:], y[40:], *more)
+        found = nd.sweep(net, X[:40], y[:40], validation_data=validation_data, **common)
+        twin = nd.MLP((3, 4, 2), seed=5)
+        options = dict(rho=0.9, epochs=2, batch_size=20, verbose=0)
+        twin.fit(X[:40], y[:40], **options)
+        assert found.rows[0]["loss"] == pytest.approx(twin.evaluate(*validation_data)[0])

@@ -19,13 +19,17 @@ def write_text(path: Path, text: str) -> None:
     checkpoint.replace(os.path.realpath(path), text.encode())
 
 
-def require_parent(path: Path) -> None:
-    """Find out before a long run that a file could not be written after it."""
+def require_parent(path: Path, in_place: bool = False) -> None:
+    """Find out before a long run that a file could not be written after it.
+
+    It is replaced, for which its folder must be writable, or written to `in_place`.
+    """
     parent = Path(os.path.realpath(path)).parent
     if not parent.is_dir():
         raise FileNotFoundError(f"there is no folder {parent} to write {path} into")
     checkpoint.check_target(path)
-    require_access(parent)
+    if not (in_place and path.exists()):
+        require_access(parent)
     if path.exists():
         require_access(path)
 

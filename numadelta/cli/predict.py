@@ -140,7 +140,7 @@ def _load_csv(path: Path, net: numadelta.MLP) -> tuple[NDArray[Any], Any]:
     if target is None:
         return X, None
     try:
-        return X, table.target(target, "classification")  # strays are no harm here
+        return X, table.target(target)
     except ValueError as error:  # as in a table that is to be filled in
         _warn_of_no_score(error)
         return X, None

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import numadelta
+from numadelta import checkpoint
 from numadelta.checkpoint import CheckpointError
-from numadelta.cli import files
 from numadelta.cli.options import NAMED, UsageError, flags
 
 NAME = "train.json"
@@ -45,7 +45,8 @@ def write(folder: Path, options: dict[str, Any]) -> None:
         if options[name] is not None and not (name == "dataset" and options[name] in NAMED)
     }
     content = {**FORMAT, "numadelta": numadelta.__version__, "options": options | paths}
-    files.write_text(folder / NAME, json.dumps(content, indent=1) + "\n")
+    text = json.dumps(content, indent=1) + "\n"
+    checkpoint.replace(folder / NAME, text.encode())  # also of a link, as all in this folder
 
 
 def read(folder: Path, given: dict[str, Any], known: dict[str, Any]) -> dict[str, Any]:

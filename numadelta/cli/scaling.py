@@ -61,7 +61,14 @@ class Scaling:
         if self.target_mean is None or self.target_scale is None:
             return y
         rows = y.reshape(len(y), -1).astype(np.float64)
-        return ((rows - self.target_mean) / self.target_scale).astype(np.float32)
+        with np.errstate(over="ignore"):
+            scaled = ((rows - self.target_mean) / self.target_scale).astype(np.float32)
+        if not (finite := np.isfinite(scaled)).all():
+            raise ValueError(
+                "the targets have a value that is too far from those of the training data to be "
+                f"scaled, {rows[~finite][0]}"
+            )
+        return scaled
 
     def notes(self) -> dict[str, Any]:
         """Return what a network notes of it."""

@@ -48,12 +48,14 @@ class Source:
         return rest, self.x_train[chosen], self.y_train[chosen]
 
 
-def load(options: dict[str, Any]) -> Source:
-    """Return the data set that the options name."""
+def load(options: dict[str, Any], known: bool = False) -> Source:
+    """Return the data set that the options name; one that is `known` has been trained on before."""
     name, task = options["dataset"], options["task"]
     if name is not None and name not in NAMED:
         path = Path(name)
-        source = _from_csv(path, options) if path.suffix.lower() == ".csv" else _from_npz(path)
+        source = (
+            _from_csv(path, options, known) if path.suffix.lower() == ".csv" else _from_npz(path)
+        )
         return _finish(source, task)
     name, train, test = load_named(name, options["data_dir"])
     (x_train, y_train), (x_test, y_test) = train, test
@@ -101,7 +103,7 @@ def _from_npz(path: Path) -> Source:
     )
 
 
-def _from_csv(path: Path, options: dict[str, Any]) -> Source:
+def _from_csv(path: Path, options: dict[str, Any], known: bool) -> Source:
     table = tables.read_csv(path)
     if options["target"] is not None:
         try:
@@ -114,7 +116,9 @@ def _from_csv(path: Path, options: dict[str, Any]) -> Source:
     columns = [column for column in range(table.width) if column != target]
     if not columns:
         raise ValueError(f"{path} has only one column, but features and a target are needed")
-    X, y = table.numbers(columns), table.target(target, options["task"])
+    X, y = table.numbers(columns), table.target(target)
+    if y.dtype.kind == "U" and not known and options["task"] != "classification":
+        table.refuse_strays(target)
     names = table.names
     return Source(
         path.name,

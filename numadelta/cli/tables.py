@@ -78,7 +78,7 @@ class Table:
         name = column + 1 if self.names is None else repr(self.names[column])
         return f"{self.path}: column {name}, row {row + 1} (line {self.lines[row]})"
 
-    def target(self, column: int, task: str | None = None) -> NDArray[Any]:
+    def target(self, column: int) -> NDArray[Any]:
         """Return a column as integers, else as floats, else as strings."""
         texts = [row[column].strip() for row in self.rows]
         for row, text in enumerate(texts):
@@ -89,12 +89,11 @@ class Table:
                 return np.array([_number(text, kind) for text in texts], np.dtype(kind))
             except (ValueError, OverflowError):
                 continue
-        if task != "classification":
-            self._check_names(column, texts)
         return np.array(texts)
 
-    def _check_names(self, column: int, texts: list[str]) -> None:
-        """Refuse what only a few stray cells make names of classes."""
+    def refuse_strays(self, column: int) -> None:
+        """Refuse targets of which only a few cells are no numbers, which makes names of all."""
+        texts = [row[column].strip() for row in self.rows]
         strange = [row for row, text in enumerate(texts) if math.isnan(_float(text, math.nan))]
         if 0 < len(strange) <= len(texts) / 10:
             raise ValueError(

@@ -148,7 +148,7 @@ def _train(
         pictures.prepare(plot)
     if save is not None:
         files.require_parent(save)
-    source = sources.load(chosen)
+    source = sources.load(chosen, known=resume)
     patience, (x_shown, y_shown) = chosen["early_stopping"], (source.x_test, source.y_test)
     if patience is not None:
         source, x_shown, y_shown = source.with_validation()
@@ -181,14 +181,18 @@ def _train(
         shared_delta=chosen["shared_delta"],
     )
     seconds = time.perf_counter() - started
-    # Before anything else can go wrong; but not a network that an interrupt kept from its first
-    # step, or from being read out of its checkpoint.
-    trained = net.optimizer is not None and net.optimizer.steps > 0
-    if save is not None and trained:
-        folded(net).save(os.path.realpath(save))  # a link stays one
     if history.interrupted:
-        _say_how_to_go_on(folder, save if trained else None)
+        # What is half done is kept where nothing else would keep it, and replaces nothing.
+        trained = net.optimizer is not None and net.optimizer.steps > 0
+        if save is None or folder is not None or save.exists() or not trained:
+            save = None
+        else:
+            folded(net).save(save)
+        _say_how_to_go_on(folder, save)
         return SIGNALS[history.interrupted], None
+
+    if save is not None:  # before anything else can go wrong
+        folded(net).save(os.path.realpath(save))  # a link stays one
 
     def say(text: str) -> None:
         if not silent:
