@@ -237,14 +237,14 @@ class WeightAveraging:
         self.count, self._mean = count, mean
 
 
-def _own_methods(callback: Any, prefix: str) -> set[str]:
-    """Return the methods of an object, but for those that Keras' base class has for all."""
+def _own_hooks(callback: Any) -> set[str]:
+    """Return the hooks of an object, but for those that Keras' classes have for all."""
     kinds = (kind for kind in type(callback).__mro__ if kind.__module__.split(".")[0] != "keras")
     return {
         name
         for kind in kinds
         for name, value in vars(kind).items()
-        if name.startswith(prefix) and callable(value)
+        if name.startswith("on_") and callable(value)
     }
 
 
@@ -261,7 +261,7 @@ class Hooks:
                     f"callbacks holds {callback!r}, which has none of the methods "
                     f"{', '.join(HOOKS)}"
                 )
-            if unknown := sorted(_own_methods(callback, "on_") - set(HOOKS)):
+            if unknown := sorted(_own_hooks(callback) - set(HOOKS)):
                 warnings.warn(
                     f"{type(callback).__qualname__} has {', '.join(unknown)}, which no training "
                     f"calls; it calls {', '.join(HOOKS)}",

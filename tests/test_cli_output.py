@@ -184,6 +184,20 @@ def test_a_name_that_does_not_fit_the_encoding_is_printed_in_another_way(python,
     assert r"\u6570\u636e.npz 3-3-2: test accuracy" in out
 
 
+def test_a_label_that_does_not_fit_the_encoding_is_an_error_and_not_rewritten(python, tmp_path):
+    np.savez(tmp_path / "data.npz", X=X, y=np.where(X[:, 0] > 0, "数", "据"))
+    saved = tmp_path / "net.npz"
+    assert train("--dataset", tmp_path / "data.npz", "--save", saved) == 0
+    script = f"""
+    import sys
+    from numadelta import cli
+    sys.stderr = sys.stdout
+    print(cli.main(["predict", {str(saved)!r}, {str(tmp_path / "data.npz")!r}]))
+    """
+    out = python(script, PYTHONIOENCODING="cp1252", PYTHONUTF8="0")
+    assert "can't encode" in out and out.endswith("1")
+
+
 def test_json_is_ascii(tmp_path, capsys):
     np.savez(tmp_path / "data.npz", X=X, y=np.where(X[:, 0] > 0, "größer", "数据😀"))
     assert train("--dataset", tmp_path / "data.npz", "--json") == 0

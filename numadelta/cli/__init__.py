@@ -40,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         stream = getattr(sys, name)
         if stream is None:  # closed by the shell
             setattr(sys, name, io.StringIO())
-        elif isinstance(stream, io.TextIOWrapper):
+        elif isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
             stream.reconfigure(errors="backslashreplace")  # not all names fit all encodings
     arguments = _parser().parse_args(argv)
     with warnings.catch_warnings():
@@ -73,7 +73,7 @@ class _Parser(argparse.ArgumentParser):
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="numadelta", description="ADADELTA for NumPy.")
     parser.add_argument("--version", action="version", version=numadelta.__version__)
-    commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=_Parser)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for module in (train, predict, sweep):
         module.add_to(commands)
 

@@ -19,7 +19,7 @@ def write_text(path: Path, text: str) -> None:
     checkpoint.replace(os.path.realpath(path), text.encode())
 
 
-def require_parent(path: Path, in_place: bool = False) -> None:
+def require_writable_file(path: Path, in_place: bool = False) -> None:
     """Find out before a long run that a file could not be written after it.
 
     It is replaced, for which its folder must be writable, or written to `in_place`.
@@ -29,12 +29,12 @@ def require_parent(path: Path, in_place: bool = False) -> None:
         raise FileNotFoundError(f"there is no folder {parent} to write {path} into")
     checkpoint.check_target(path)
     if not (in_place and path.exists()):
-        require_access(parent)
+        require_writable(parent)
     if path.exists():
-        require_access(path)
+        require_writable(path)
 
 
-def require_access(path: Path) -> None:
+def require_writable(path: Path) -> None:
     """Find out before a long run that a folder or a file could not be written to after it."""
     if not os.access(path, os.W_OK):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))

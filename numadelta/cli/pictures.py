@@ -20,11 +20,11 @@ def prepare(path: Path) -> None:
     if not path.is_dir() and path.suffix.lower() in (".jpg", ".jpeg", ".gif", ".bmp", ".tif"):
         raise UsageError(f"--plot {path}: pictures are {', '.join(PICTURES)}, or give a folder")
     if _is_one_file(path):
-        files.require_parent(path, in_place=True)
+        files.require_writable_file(path, in_place=True)
     elif path.is_dir():
-        files.require_access(path)
+        files.require_writable(path)
     else:
-        files.require_parent(path)
+        files.require_writable_file(path)
         path.mkdir()
 
 

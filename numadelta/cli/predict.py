@@ -64,7 +64,7 @@ def _data(text: str) -> str:
 def run(arguments: argparse.Namespace) -> int:
     """Predict and print."""
     if arguments.output is not None:
-        files.require_parent(arguments.output)
+        files.require_writable_file(arguments.output)
     net = _load_net(arguments.model)
     X, y = _load_data(arguments.data, arguments.data_dir, net)
     classes = _classes(net)
@@ -86,6 +86,7 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         text = "".join(f"{label}\n" for label in labels)
     if arguments.output is None:
+        text.encode(getattr(sys.stdout, "encoding", None) or "utf-8")  # a label is never rewritten
         print(text, end="")
     else:
         files.write_text(arguments.output, text)

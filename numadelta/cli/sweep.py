@@ -71,9 +71,9 @@ def run(arguments: argparse.Namespace) -> int:
             raise UsageError(f"--{name} names a value twice")
     if arguments.plot is not None:
         pictures.require_matplotlib()
-        files.require_parent(arguments.plot, in_place=True)
+        files.require_writable_file(arguments.plot, in_place=True)
     if arguments.file is not None:
-        files.require_parent(arguments.file, in_place=True)
+        files.require_writable_file(arguments.file, in_place=True)
     out = sys.stdout
     with redirect_stdout(sys.stderr) if arguments.json else nullcontext():
         found, result = _sweep(chosen)

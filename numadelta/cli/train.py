@@ -147,7 +147,7 @@ def _train(
     if plot is not None:
         pictures.prepare(plot)
     if save is not None:
-        files.require_parent(save)
+        files.require_writable_file(save)
     source = sources.load(chosen, known=resume)
     patience, (x_shown, y_shown) = chosen["early_stopping"], (source.x_test, source.y_test)
     if patience is not None:
