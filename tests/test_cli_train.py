@@ -215,6 +215,8 @@ def test_images_have_one_mean_and_tables_one_for_each_column():
         ("0,1,2,label\n1,2,3,x\n", ["0", "1", "2", "label"], 3),
         ("2019,2020,label\n1,2,x\n", ["2019", "2020", "label"], 2),
         ("0,1,2,kind\n1,2,3,x\n", ["0", "1", "2", "kind"], None),
+        (",0,1,2,kind\n7,1,2,3,x\n", ["", "0", "1", "2", "kind"], None),
+        (",0,2,kind\n7,1,2,x\n", None, None),
         ("0,1,2,3\n1,2,3,1\n", None, None),
         ("0,1,2,-1\n1,2,3,1\n", None, None),
         ("0,1,2,\n1,2,3,4\n", None, None),
@@ -282,6 +284,25 @@ def test_a_target_that_was_not_named_is_told(table, capsys, given):
     assert train("--dataset", table(rows_of(*problem())), *options) == 0
     told = "data.csv: the target is column 'kind'\n" in capsys.readouterr().out
     assert told == (not given)
+
+
+def test_a_first_column_without_a_name_holds_the_numbers_of_the_rows(table):
+    X, y = problem()
+    lines = rows_of(X, y).splitlines()
+    text = "\n".join(f"{'' if k == 0 else k - 1},{line}" for k, line in enumerate(lines))
+    path = table(text + "\n")
+    with pytest.warns(UserWarning, match="data.csv: the first column has no name and is left out"):
+        source = load(path)
+    assert source.columns == ["a", "b", "c"] and source.x_train.shape[1] == 3
+    assert load(path, target="1").target == ""
+
+
+def test_numbers_with_leading_zeros_are_names(table):
+    path = table("a,month\n" + "1,01\n2,12\n3,07\n" * 3)
+    assert load(path).classes == ["01", "07", "12"]
+    source = load(path, task="regression")
+    assert source.task == "regression" and set(source.y_train) <= {1, 7, 12}
+    assert load(table("a,y\n" + "1,0.5\n2,0\n" * 3)).task == "regression"
 
 
 def test_none_may_be_a_class_and_numbers_have_no_underscores(table):

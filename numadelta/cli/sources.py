@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -114,12 +115,17 @@ def _from_csv(path: Path, options: dict[str, Any], known: bool) -> Source:
         guess = table.guess_target()
         target = table.width - 1 if guess is None else guess
     columns = [column for column in range(table.width) if column != target]
+    names = table.names
+    if names is not None and names[0] == "" and target != 0:
+        # Pandas writes the numbers of the rows so, which often tell the classes by their order.
+        warnings.warn(f"{path}: the first column has no name and is left out", stacklevel=2)
+        del columns[0]
     if not columns:
         raise ValueError(f"{path} has only one column, but features and a target are needed")
-    X, y = table.numbers(columns), table.target(target)
+    X = table.numbers(columns)
+    y = table.target(target, numeric=options["task"] == "regression")
     if y.dtype.kind == "U" and not known and options["task"] != "classification":
         table.refuse_strays(target)
-    names = table.names
     return Source(
         path.name,
         X,

@@ -78,13 +78,17 @@ class Table:
         name = column + 1 if self.names is None else repr(self.names[column])
         return f"{self.path}: column {name}, row {row + 1} (line {self.lines[row]})"
 
-    def target(self, column: int) -> NDArray[Any]:
-        """Return a column as integers, else as floats, else as strings."""
+    def target(self, column: int, numeric: bool = False) -> NDArray[Any]:
+        """Return a column as integers, else as floats, else as strings.
+
+        Where there are integers with leading zeros they are strings, if they need not be `numeric`.
+        """
         texts = [row[column].strip() for row in self.rows]
         for row, text in enumerate(texts):
             if text.lower() in MISSING_TARGETS:
                 raise ValueError(f"{self._place(column, row)}: a value is missing ({text!r})")
-        for kind in (int, float):
+        names = not numeric and any(re.fullmatch(r"0\d+", text) for text in texts)
+        for kind in () if names else (int, float):
             try:
                 return np.array([_number(text, kind) for text in texts], np.dtype(kind))
             except (ValueError, OverflowError):
@@ -152,8 +156,8 @@ def read_csv(path: Path) -> Table:
 def _is_header(rows: list[list[str]]) -> bool:
     """Tell whether the first row has no numbers, a word above a number or a target's name.
 
-    Or if it counts its columns from 0, but for one word, as a data frame without names does.  Of
-    rows of numbers only, the first is taken for data.
+    Or if it counts its columns from 0, but for one word, as a data frame without names does, after
+    nothing where that has an index.  Of rows of numbers only, the first is taken for data.
     """
     first = [text.strip().lower() for text in rows[0]]
     numeric = [not math.isnan(_float(text, math.nan)) for text in first]
@@ -163,6 +167,8 @@ def _is_header(rows: list[list[str]]) -> bool:
         not number and text not in MISSING for text, number in zip(first, numeric, strict=True)
     ]
     counted = [text for text, word in zip(first, words, strict=True) if not word]
+    if counted[0] == first[0] == "":
+        del counted[0]
     if sum(words) == 1 and len(counted) > 2 and counted == [str(k) for k in range(len(counted))]:
         return True
     for column in (column for column, word in enumerate(words) if word):
