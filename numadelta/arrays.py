@@ -52,6 +52,15 @@ def refuse_masked(name: str, array: object) -> None:
         raise TypeError(f"{name} is a masked array; fill it first, with {name}.filled(0)")
 
 
+def as_array(name: str, given: ArrayLike) -> NDArray[Any]:
+    """Return an array, or refuse what is masked or a sequence of unequal parts."""
+    refuse_masked(name, given)
+    try:
+        return np.asarray(given)
+    except ValueError as error:
+        raise ValueError(f"{name} cannot be made an array: {error}") from error
+
+
 def flat_in_place(name: str, array: object) -> NDArray[Any]:
     """Check an array that will be updated in place and return a flat view of it.
 
@@ -83,10 +92,7 @@ def flat_grads(grads: ArrayLike, params: NDArray[Any]) -> NDArray[Any]:
     if isinstance(grads, (list, tuple)):
         for k, part in enumerate(grads):
             refuse_masked(f"grads[{k}]", part)
-        try:
-            grads = np.asarray(grads)
-        except ValueError as error:
-            raise ValueError(f"grads is not a regular sequence: {error}") from error
+        grads = as_array("grads", grads)
         if grads.dtype.kind in "iuf":
             with np.errstate(over="ignore"):
                 grads = grads.astype(params.dtype)

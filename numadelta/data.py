@@ -3,18 +3,64 @@
 from __future__ import annotations
 
 import zlib
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from numadelta import arrays
 
+Weighted = tuple[Any, NDArray[Any], NDArray[Any] | None]
+
+
+class Door(NamedTuple):
+    """What a network asks of its data; each method returns arrays that its loops may trust."""
+
+    features: int
+    outputs: int
+    loss: Any
+    dtype: np.dtype[Any]
+
+    def samples(self, X: Any) -> Any:
+        """Return samples: a matrix, or a CSR array."""
+        return check_samples(X, self.features, self.dtype)
+
+    def pairs(self, X: Any, y: ArrayLike) -> tuple[Any, NDArray[Any]]:
+        """Return samples and targets."""
+        samples = self.samples(X)
+        if self.loss == "cross_entropy":
+            return samples, check_labels(y, samples.shape[0], self.outputs)
+        targets = check_targets(y, samples.shape[0], self.outputs, self.dtype)
+        if self.loss == "binary_cross_entropy":
+            check_probabilities(targets)
+        return samples, targets
+
+    def weighted(self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Weighted:
+        """Return samples, targets and weights, None where there are none."""
+        samples, targets = self.pairs(X, y)
+        if sample_weight is None:
+            return samples, targets, None
+        return samples, targets, check_sample_weight(sample_weight, len(targets), self.dtype)
+
+    def held_out(self, validation_data: Any) -> Weighted:
+        """Return the samples, targets and weights of a tuple."""
+        if not isinstance(validation_data, (tuple, list)) or len(validation_data) not in (2, 3):
+            what = type(validation_data).__name__
+            if isinstance(validation_data, (tuple, list)):
+                what += f" of {len(validation_data)}"
+            raise TypeError(
+                f"validation_data must be a tuple (X, y) or (X, y, sample_weight), but is a {what}"
+            )
+        try:
+            return self.weighted(*validation_data)
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"validation_data: {error}") from error
+
 
 def check_samples(X: Any, features: int, dtype: np.dtype[Any]) -> Any:
     """Return a C-contiguous matrix of finite numbers, one sample a row, or a CSR array of them."""
     sparse = hasattr(X, "tocsr")
-    given = X if sparse else _array(X, "X")
+    given = X if sparse else arrays.as_array("X", X)
     if given.dtype.kind not in "fiu" or (
         # Not by name: on some systems longdouble is a float64 of another name.
         given.dtype.kind == "f" and given.dtype.itemsize not in (4, 8)
@@ -65,7 +111,7 @@ def _sparse(given: Any, dtype: np.dtype[Any]) -> Any:
 
 def check_sample_weight(sample_weight: ArrayLike, rows: int, dtype: np.dtype[Any]) -> NDArray[Any]:
     """Return the weights of the samples, divided by their mean."""
-    given = _array(sample_weight, "sample_weight")
+    given = arrays.as_array("sample_weight", sample_weight)
     if given.dtype.kind not in "fiub":
         raise TypeError(f"sample_weight has dtype {given.dtype}, but real numbers are needed")
     if given.shape != (rows,):
@@ -133,18 +179,10 @@ def check_probabilities(targets: NDArray[Any]) -> None:
 def _column(y: ArrayLike, rows: int) -> NDArray[Any]:
     if hasattr(y, "toarray"):
         raise TypeError("y is sparse, but dense targets are needed; use y.toarray()")
-    array = _array(y, "y")
+    array = arrays.as_array("y", y)
     if array.ndim == 0 or len(array) != rows:
         raise ValueError(f"y has shape {array.shape}, but X has {rows} samples")
     return array
-
-
-def _array(given: ArrayLike, name: str) -> NDArray[Any]:
-    arrays.refuse_masked(name, given)
-    try:
-        return np.asarray(given)
-    except ValueError as error:  # rows of unequal length
-        raise ValueError(f"{name} cannot be made an array: {error}") from error
 
 
 def _finite(given: NDArray[Any], dtype: np.dtype[Any], name: str) -> NDArray[Any]:
@@ -153,11 +191,8 @@ def _finite(given: NDArray[Any], dtype: np.dtype[Any], name: str) -> NDArray[Any
         array = np.ascontiguousarray(given, dtype).view(np.ndarray)
     finite = np.isfinite(array)
     if not finite.all():
-        index = np.unravel_index(np.argmin(finite), finite.shape)
-        raise ValueError(
-            f"{name} must be finite (as {dtype}), but {name}[{', '.join(map(str, index))}] is "
-            f"{given[index]}"
-        )
+        index, value = arrays.entry(given, int(np.argmin(finite)))
+        raise ValueError(f"{name} must be finite (as {dtype}), but {name}[{index}] is {value}")
     return array
 
 

@@ -75,12 +75,7 @@ def from_layers(
     for k, layer in enumerate(layers):
         if not isinstance(layer, (tuple, list)) or len(layer) != 2:
             raise TypeError(f"layers[{k}] must be a pair (W, b), but is a {type(layer).__name__}")
-        for part in layer:
-            arrays.refuse_masked(f"layers[{k}]", part)
-        try:
-            weights, bias = (np.asarray(part) for part in layer)
-        except ValueError as error:
-            raise ValueError(f"layers[{k}] holds no regular arrays: {error}") from error
+        weights, bias = (arrays.as_array(f"layers[{k}][{i}]", layer[i]) for i in range(2))
         if weights.ndim != 2 or bias.ndim != 1:
             raise ValueError(
                 f"layers[{k}] has shapes {weights.shape} and {bias.shape}, but a matrix and a "

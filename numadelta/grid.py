@@ -119,35 +119,21 @@ def sweep(
         seeds = range(arrays.check_count("seeds", seeds))
     seeds = _values("seeds", seeds, arrays.check_count)
     epochs = arrays.check_count("epochs", epochs, 1)
-    batch_size = arrays.check_count("batch_size", batch_size)
     if arrays.check_integer("n_jobs", n_jobs) == 0:
         raise ValueError("n_jobs must not be 0; 1 trains in this process, -1 on all cores")
-    if verbose not in (0, 1):
-        raise ValueError(f"verbose must be 0 or 1, but is {verbose!r}")
-    if validation_data is None:
-        raise TypeError("validation_data must be a tuple (X, y), but is None")
+    progress.check_verbose(verbose, (0, 1))
     net = net.reseeded(net.seed)  # without the state of an optimiser, which no run needs
-    X, y = net._check_data(X, y)
+    door = data.Door(net.layer_sizes[0], net.layer_sizes[-1], net.loss, net.dtype)
+    X, y = door.pairs(X, y)
     options: dict[str, Any] = {
         "epochs": epochs,
         "batch_size": batch_size,
         "shared_delta": shared_delta,
-        "validation_data": validation_data,
+        "validation_data": door.held_out(validation_data),
     }
     # No epoch at all, for the checks of the other arguments.
     net.reseeded(net.seed).fit(X, y, **options | {"epochs": 0}, verbose=0)
-    options["validation_data"] = validation_data = net._check_weighted(*validation_data)
-    description = {
-        **{name: value for name, value in net._settings().items() if name != "seed"},
-        **net._pairs(),
-        "epochs": epochs,
-        "batch_size": batch_size,
-        # Files from before there was a choice lack it.
-        **({"shared_delta": True} if shared_delta else {}),
-        "checksum of X": data.checksum(X),
-        "checksum of y": data.checksum(y),
-        "checksum of validation_data": data.checksum(*validation_data),
-    }
+    description = _description(net, X, y, options)
     # Seeds outermost: a sweep that is cut short has tried every combination.
     runs = [(*values, seed) for seed in seeds for values in product(*grid)]
     with termination_interrupts(), sweep_file.opened(file, description) as (known, add):
@@ -163,6 +149,21 @@ def sweep(
                     text = "  ".join(f"{name} {row[name]:.4g}" for name in (*RUN, *FIGURES))
                     print(f"run {len(rows)}/{len(runs)}  {text}", flush=True)
     return Sweep(rows.values())
+
+
+def _description(net: MLP, X: Any, y: Any, options: dict[str, Any]) -> dict[str, Any]:
+    """Return what the file of a sweep says of it."""
+    return {
+        **{name: value for name, value in net._settings().items() if name != "seed"},
+        **net._pairs(),
+        "epochs": options["epochs"],
+        "batch_size": options["batch_size"],
+        # Files from before there was a choice lack it.
+        **({"shared_delta": True} if options["shared_delta"] else {}),
+        "checksum of X": data.checksum(X),
+        "checksum of y": data.checksum(y),
+        "checksum of validation_data": data.checksum(*options["validation_data"]),
+    }
 
 
 def _values(name: str, given: Any, check: Callable[[str, Any], Any]) -> list[Any]:

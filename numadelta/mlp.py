@@ -8,7 +8,7 @@ from __future__ import annotations
 import copy
 import os
 import warnings
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,7 @@ from numadelta import (
     layers,
     losses,
     model_file,
+    progress,
     training,
 )
 from numadelta.backprop import (
@@ -34,9 +35,10 @@ from numadelta.backprop import (
     part_sizes,
 )
 from numadelta.callbacks import Hooks
+from numadelta.checked import Checked
 from numadelta.checkpoints import Checkpoints
-from numadelta.clipping import Clip
 from numadelta.fingerprint import fingerprint, held
+from numadelta.fit_options import FitOptions
 from numadelta.history import History
 from numadelta.interrupts import termination_interrupts
 from numadelta.minibatches import Batches
@@ -45,6 +47,20 @@ from numadelta.optimizer import Adadelta
 INITIALIZATIONS = ("auto", "he", "glorot")
 
 Pair = tuple[Callable[..., float], Callable[..., float]]
+
+# The names there are, and of how many arguments functions in their place must be.
+NAMES = {"activation": layers.ACTIVATIONS, "loss": losses.LOSSES}
+ARGUMENTS = {"activation": 1, "loss": 2}
+
+
+def _name_or_pair(name: str, value: Any, dtype: np.dtype[Any]) -> Any:
+    if isinstance(value, str):
+        return arrays.check_choice(name, value, NAMES[name])
+    return custom.check_pair(name, value, ARGUMENTS[name], dtype)
+
+
+def _rate(name: str, value: object, dtype: np.dtype[Any]) -> float:
+    return arrays.check_rate(name, value)
 
 
 class MLP:
@@ -125,6 +141,10 @@ class MLP:
     """
 
     stop_training = False
+    activation = Checked(_name_or_pair)
+    weight_decay = Checked(arrays.check_hyperparameter)
+    dropout = Checked(_rate)
+    input_dropout = Checked(_rate)
 
     def __init__(
         self,
@@ -146,19 +166,12 @@ class MLP:
             raise ValueError(
                 f"layer_sizes must hold at least two positive numbers, but is {layer_sizes!r}"
             )
-        self.layer_sizes = sizes
-        self.dtype = np.dtype(dtype)
+        self._layer_sizes, self._dtype = sizes, np.dtype(dtype)
         if self.dtype not in arrays.DTYPES:
             raise TypeError(f"dtype must be float32 or float64, but is {self.dtype}")
-        self.activation = self._name_or_pair("activation", activation, layers.ACTIVATIONS, 1)
-        self.loss = self._name_or_pair("loss", loss, losses.LOSSES, 2)
-        if self.loss == "cross_entropy" and sizes[-1] < 2:
-            raise ValueError(
-                "cross_entropy needs at least two outputs; binary_cross_entropy works with one"
-            )
-        self.weight_decay = arrays.check_hyperparameter("weight_decay", weight_decay, self.dtype)
-        self.dropout = arrays.check_rate("dropout", dropout)
-        self.input_dropout = arrays.check_rate("input_dropout", input_dropout)
+        self.activation, self.loss = activation, loss
+        self.weight_decay = weight_decay
+        self.dropout, self.input_dropout = dropout, input_dropout
         self.initialization = arrays.check_choice("initialization", initialization, INITIALIZATIONS)
         self.seed = arrays.check_count("seed", seed)
         self.notes: dict[str, Any] = {}
@@ -166,11 +179,6 @@ class MLP:
         self._rng = np.random.default_rng(self.seed)
         self._theta = np.zeros(parameter_count(sizes), self.dtype)
         self._initialize()
-
-    def _name_or_pair(self, name: str, value: Any, names: Collection[str], arguments: int) -> Any:
-        if isinstance(value, str):
-            return arrays.check_choice(name, value, names)
-        return custom.check_pair(name, value, arguments, self.dtype)
 
     def _initialize(self) -> None:
         he = self.initialization == "he" or (
@@ -185,6 +193,31 @@ class MLP:
                 weights[...] = self._rng.uniform(-limit, limit, weights.shape)
 
     @property
+    def layer_sizes(self) -> tuple[int, ...]:
+        """Units of each layer."""
+        return self._layer_sizes
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """That of the parameters."""
+        return self._dtype
+
+    @property
+    def loss(self) -> str | Pair:
+        """What is minimised."""
+        return self._loss
+
+    @loss.setter
+    def loss(self, loss: str | Pair) -> None:
+        loss = _name_or_pair("loss", loss, self.dtype)
+        if loss == "cross_entropy" and self.layer_sizes[-1] < 2:
+            raise ValueError(
+                "cross_entropy needs at least two outputs; with one, binary_cross_entropy is for two "
+                "classes and squared_error for numbers"
+            )
+        self._loss = loss
+
+    @property
     def theta(self) -> NDArray[Any]:
         """All parameters, flat."""
         return self._theta
@@ -196,8 +229,7 @@ class MLP:
         self._theta[:] = values
 
     def _check_theta(self, theta: ArrayLike) -> NDArray[Any]:
-        arrays.refuse_masked("theta", theta)
-        given = np.asarray(theta)
+        given = arrays.as_array("theta", theta)
         if given.dtype.kind not in "fiu":
             raise TypeError(f"theta has dtype {given.dtype}, but real numbers are needed")
         if given.shape != self._theta.shape:
@@ -225,19 +257,20 @@ class MLP:
         return layer_views(self._theta, self.layer_sizes)
 
     def _network(self) -> Network:
-        # Checked again, for they may have been changed.
-        activation = self._name_or_pair("activation", self.activation, layers.ACTIVATIONS, 1)
-        loss = self._name_or_pair("loss", self.loss, losses.LOSSES, 2)
+        activation, loss = self.activation, self.loss
         named = isinstance(activation, str)
         return Network(
             self.layer_sizes,
             layers.ACTIVATIONS[activation] if named else custom.activation(*activation),
             losses.LOSSES[loss] if isinstance(loss, str) else custom.loss(*loss),
             loss in losses.COUNT_HITS,
-            arrays.check_hyperparameter("weight_decay", self.weight_decay, self.dtype),
-            arrays.check_rate("dropout", self.dropout),
-            arrays.check_rate("input_dropout", self.input_dropout),
+            self.weight_decay,
+            self.dropout,
+            self.input_dropout,
         )
+
+    def _door(self) -> data.Door:
+        return data.Door(self.layer_sizes[0], self.layer_sizes[-1], self.loss, self.dtype)
 
     def loss_and_grad(
         self, theta: ArrayLike, X: ArrayLike, y: ArrayLike
@@ -278,7 +311,7 @@ class MLP:
         True
         """
         theta = self._check_theta(theta)
-        samples, y = self._check_data(X, y)
+        samples, y = self._door().pairs(X, y)
         grad = np.empty_like(theta)
         workspace = Workspace(self._network(), len(y), self.dtype, training=True)
         loss, _ = workspace.loss_and_grad(
@@ -400,56 +433,52 @@ class MLP:
         True
         """
         network = self._network()
-        samples, y, sample_weight = self._check_weighted(X, y, sample_weight)
+        door = self._door()
+        samples, y, sample_weight = door.weighted(X, y, sample_weight)
         rows = samples.shape[0]
         epochs = arrays.check_count("epochs", epochs)
-        batch_size = arrays.check_count("batch_size", batch_size, 1)
-        if not isinstance(verbose, (int, np.integer, np.bool_)) or verbose not in (0, 1, 2):
-            raise ValueError(f"verbose must be 0, 1 or 2, but is {verbose!r}")
-        shuffle, schedule = arrays.check_flag("shuffle", shuffle), self._schedule(lr)
-        rho = arrays.check_hyperparameter("rho", rho, self.dtype)
-        eps = arrays.check_hyperparameter("eps", eps, self.dtype)
-        shared_delta = arrays.check_flag("shared_delta", shared_delta)
-        clip = Clip.checked(clipvalue, global_clipnorm, self.dtype)
-        held_out = self._held_out(validation_data)
+        progress.check_verbose(verbose, (0, 1, 2))
+        options = FitOptions.checked(
+            self.dtype,
+            lr=lr,
+            rho=rho,
+            eps=eps,
+            shared_delta=shared_delta,
+            batch_size=batch_size,
+            shuffle=shuffle,
+            clipvalue=clipvalue,
+            global_clipnorm=global_clipnorm,
+        )
+        held_out = None if validation_data is None else door.held_out(validation_data)
         hooks = Hooks(() if callbacks is None else callbacks, self)
-        if batch_size > rows:
+        if options.batch_size > rows:
             warnings.warn(
                 f"batch_size is {batch_size}, but there are only {rows} samples; using these",
                 UserWarning,
                 stacklevel=2,
             )
-            batch_size = rows
-        batches = Batches(network, self._theta, samples, y, batch_size, sample_weight)
+            options = options._replace(batch_size=rows)
+        batches = Batches(network, self._theta, samples, y, options.batch_size, sample_weight)
         saver, saved = None, None
         if checkpoint is not None or resume is not False:
-            options = {
-                "lr": "a schedule" if callable(lr) else schedule,
-                "rho": rho,
-                "eps": eps,
-                "shared_delta": shared_delta,
-                "batch_size": batch_size,
-                "shuffle": shuffle,
+            described = options.described() | {
                 "samples": rows,
                 "checksum": data.checksum(samples, y, sample_weight),
                 "validation_data": data.checksum(*(held_out or ())),
-                **clip._asdict(),
             }
-            context = self._context(options, {"lr": (lr,)} if callable(lr) else {})
+            context = self._context(described, {"lr": (lr,)} if callable(lr) else {})
             saver, saved = checkpoints.begin(checkpoint, resume, context)
         self.stop_training = False
         before = optimizer = self._optimizer
-        if optimizer is None or bool(optimizer.shared_delta) != shared_delta:
-            optimizer = self._optimizer = self._new_optimizer(shared_delta)
-        optimizer.rho, optimizer.eps = rho, eps
+        if optimizer is None or bool(optimizer.shared_delta) != options.shared_delta:
+            optimizer = self._optimizer = self._new_optimizer(options.shared_delta)
+        optimizer.rho, optimizer.eps = options.rho, options.eps
         run = training.Training(
             batches,
             optimizer,
             self._rng,
             hooks,
-            shuffle=shuffle,
-            lr=schedule,
-            clip=clip,
+            options,
             validate=held_out and self._evaluation(*held_out),
             checkpoints=saver,
         )
@@ -481,28 +510,6 @@ class MLP:
             self._theta, shared_delta=part_sizes(self.layer_sizes) if shared_delta else False
         )
 
-    def _schedule(self, lr: float | Callable[[int], float]) -> float | Callable[[int], float]:
-        if callable(lr):
-            return lambda epoch: arrays.check_hyperparameter(f"lr({epoch})", lr(epoch), self.dtype)
-        return arrays.check_hyperparameter("lr", lr, self.dtype)
-
-    def _held_out(
-        self, validation_data: tuple[Any, ...] | None
-    ) -> tuple[Any, NDArray[Any], NDArray[Any] | None] | None:
-        if validation_data is None:
-            return None
-        if not isinstance(validation_data, (tuple, list)) or len(validation_data) not in (2, 3):
-            what = type(validation_data).__name__
-            if isinstance(validation_data, (tuple, list)):
-                what += f" of {len(validation_data)}"
-            raise TypeError(
-                f"validation_data must be a tuple (X, y) or (X, y, sample_weight), but is a {what}"
-            )
-        try:
-            return self._check_weighted(*validation_data)
-        except (TypeError, ValueError) as error:
-            raise type(error)(f"validation_data: {error}") from error
-
     def _evaluation(self, *held_out: Any) -> Callable[[], tuple[float, float]]:
         network = self._network()
         return lambda: evaluation.evaluate(network, self._views(), *held_out)
@@ -527,7 +534,7 @@ class MLP:
         >>> nd.MLP((2, 3)).predict(np.zeros((2, 2)))
         array([0, 0])
         """
-        outputs = evaluation.outputs(self._network(), self._views(), self._check_samples(X))
+        outputs = evaluation.outputs(self._network(), self._views(), self._door().samples(X))
         if self.loss == "cross_entropy":
             return outputs.argmax(axis=1)
         if self.loss == "binary_cross_entropy":
@@ -561,7 +568,7 @@ class MLP:
         """
         if self.loss not in losses.COUNT_HITS:
             raise ValueError("only networks for classes predict probabilities; use predict")
-        outputs = evaluation.outputs(self._network(), self._views(), self._check_samples(X))
+        outputs = evaluation.outputs(self._network(), self._views(), self._door().samples(X))
         from scipy import special
 
         if self.loss == "cross_entropy":
@@ -599,27 +606,7 @@ class MLP:
         >>> round(loss, 3), score
         (1.386, 0.5)
         """
-        return self._evaluation(*self._check_weighted(X, y, sample_weight))()
-
-    def _check_samples(self, X: ArrayLike) -> Any:
-        return data.check_samples(X, self.layer_sizes[0], self.dtype)
-
-    def _check_weighted(
-        self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
-    ) -> tuple[Any, NDArray[Any], NDArray[Any] | None]:
-        X, y = self._check_data(X, y)
-        if sample_weight is None:
-            return X, y, None
-        return X, y, data.check_sample_weight(sample_weight, len(y), self.dtype)
-
-    def _check_data(self, X: ArrayLike, y: ArrayLike) -> tuple[Any, NDArray[Any]]:
-        samples, outputs = self._check_samples(X), self.layer_sizes[-1]
-        if self.loss == "cross_entropy":
-            return samples, data.check_labels(y, samples.shape[0], outputs)
-        targets = data.check_targets(y, samples.shape[0], outputs, self.dtype)
-        if self.loss == "binary_cross_entropy":
-            data.check_probabilities(targets)
-        return samples, targets
+        return self._evaluation(*self._door().weighted(X, y, sample_weight))()
 
     def reseeded(self, seed: int) -> MLP:
         """Return an untrained network of the same settings but another seed."""
@@ -725,7 +712,7 @@ class MLP:
         pairs = {"activation": activation, "loss": loss}
         given = {name: pair for name, pair in pairs.items() if pair is not None}
         for name, functions in given.items():
-            custom.check_pair(name, functions, 1 + (name == "loss"), np.dtype(np.float64))
+            custom.check_pair(name, functions, ARGUMENTS[name], np.dtype(np.float64))
         settings, notes, theta = model_file.read(path, pairs)
         with model_file.complaints_of(path):
             net = cls(**settings | given)

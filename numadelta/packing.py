@@ -51,9 +51,8 @@ def pack(
     """
     if isinstance(arrays, np.ndarray) or not isinstance(arrays, Sequence):
         raise TypeError(f"arrays must be a list of arrays, but is a {type(arrays).__name__}")
-    parts = [np.asarray(array) for array in arrays]
-    for k, (array, part) in enumerate(zip(arrays, parts, strict=True)):
-        checks.refuse_masked(f"arrays[{k}]", array)
+    parts = [checks.as_array(f"arrays[{k}]", array) for k, array in enumerate(arrays)]
+    for k, part in enumerate(parts):
         if part.dtype.kind not in "fiu":
             raise TypeError(
                 f"arrays[{k}] has dtype {part.dtype}, but real numbers are needed; of complex "

@@ -7,11 +7,21 @@ import warnings
 from contextlib import suppress
 from typing import Any
 
+import numpy as np
+
 LINE = ("loss", "score", "val_loss", "val_score", "seconds")
 # A terminal is 80 wide.
 BAR = ("loss", "val_loss", "val_score")
 BAR_WITHOUT_VALIDATION = ("loss", "score")
 FORMAT = "{desc}{percentage:4.0f}%|{bar}| {elapsed}<{remaining}{postfix}"
+
+
+def check_verbose(verbose: object, levels: tuple[int, ...]) -> None:
+    """Refuse what is no level of `verbose`."""
+    if not isinstance(verbose, (int, np.integer, np.bool_)) or verbose not in levels:
+        *others, last = levels
+        texts = ", ".join(map(str, others))
+        raise ValueError(f"verbose must be {texts} or {last}, but is {verbose!r}")
 
 
 def make(verbose: int, epochs: int, batches: int, done: int = 0) -> Silent:

@@ -14,8 +14,9 @@ from numadelta import arrays, progress
 from numadelta.callbacks import Hooks
 from numadelta.checkpoint import CheckpointError
 from numadelta.checkpoints import Checkpoints, Saved
-from numadelta.clipping import Clip, euclidean_norm
+from numadelta.clipping import euclidean_norm
 from numadelta.figures import EffectiveRates, Figures
+from numadelta.fit_options import FitOptions
 from numadelta.history import History
 from numadelta.interrupts import Terminated
 from numadelta.minibatches import Batches
@@ -56,16 +57,13 @@ class Training:
         optimizer: Adadelta,
         rng: np.random.Generator,
         hooks: Hooks,
+        options: FitOptions,
         *,
-        shuffle: bool,
-        lr: float | Callable[[int], float],
-        clip: Clip,
         validate: Callable[[], tuple[float, float]] | None,
         checkpoints: Checkpoints | None,
     ) -> None:
         self.batches, self.optimizer, self.rng, self.hooks = batches, optimizer, rng, hooks
-        self.shuffle, self.lr, self.clip, self.validate = shuffle, lr, clip, validate
-        self.checkpoints = checkpoints
+        self.options, self.validate, self.checkpoints = options, validate, checkpoints
         self.history = History()
         self.unsaved: list[str] = []
         self._rates = EffectiveRates(optimizer, batches.network.sizes)
@@ -79,7 +77,7 @@ class Training:
         self._mark, self._figures, self._started = mark, figures, now
 
     def _snapshot(self, batch: int) -> Snapshot:
-        return Snapshot(batch, self.hooks.state(), float(self.optimizer.lr))  # type: ignore[arg-type]
+        return Snapshot(batch, self.hooks.state(), float(self.optimizer.lr))
 
     @property
     def epoch(self) -> int:
@@ -100,8 +98,8 @@ class Training:
         """Train until so many epochs are done, a callback stops it or a signal interrupts it."""
         shown, begun = progress.Silent(), False
         try:
-            if not callable(self.lr):
-                self.optimizer.lr = self.lr  # once, for callbacks may change it
+            if not callable(self.options.lr):
+                self.optimizer.lr = self.options.lr  # once, for callbacks may change it
             stopped = self.hooks.call("on_train_begin", {})
             self._begin_epoch(0, stopped, self._snapshot(0) if self.checkpoints else None)
             if saved is not None:
@@ -135,9 +133,9 @@ class Training:
     def _run_epoch(self, shown: progress.Silent) -> None:
         """Do what is left of this epoch."""
         epoch, count, size = self.epoch, self.batches.count, self.batches.size
-        if callable(self.lr) and self.batch == 0:  # in a resumed epoch it is what it was
-            self.optimizer.lr = self.lr(epoch)
-        order, keys = self.batches.draw(self.rng, self.shuffle)
+        if callable(self.options.lr) and self.batch == 0:  # in a resumed epoch it is what it was
+            self.optimizer.lr = self.options.lr(epoch)
+        order, keys = self.batches.draw(self.rng, self.options.shuffle)
         if self.batch == 0 and self.hooks.call("on_epoch_begin", epoch, {}):
             self._mark = self._mark._replace(stopped=True)
             return
@@ -146,7 +144,7 @@ class Training:
         backpropagate, grad, isfinite = batches.backpropagate, batches.grad, math.isfinite
         losses, hits = figures.losses, figures.hits
         norms, norm_every = figures.norms, figures.norm_every
-        clip = self.clip.apply if any(self.clip) else None
+        clip = self.options.clip.apply if any(self.options.clip) else None
         batch_hooks = self.hooks.methods["on_train_batch_end"]
         advance = None if type(shown) is progress.Silent else shown.advance
         checkpoints, stopped = self.checkpoints, False
@@ -193,7 +191,7 @@ class Training:
             logs["val_loss"], logs["val_score"] = self.validate()
         logs["grad_norm"] = norm / len(self._figures.norms)
         logs["effective_lr"] = self._rates.quantiles()
-        logs["lr"] = float(self.optimizer.lr)  # type: ignore[arg-type]
+        logs["lr"] = float(self.optimizer.lr)
         logs["seconds"] = time.perf_counter() - self._started
         stopped = self.hooks.call("on_epoch_end", epoch, logs) or stopped
         shown.end_epoch(epoch, logs)  # with what callbacks have changed

@@ -416,7 +416,7 @@ def test_plot_draws_where_told():
         ({"verbose": 2}, ValueError, "verbose must be 0 or 1, but is 2"),
         ({"X": np.ones((200, 3))}, ValueError, "X has 3 features"),
         ({"y": np.full(200, 2)}, ValueError, r"y\[0\] is 2"),
-        ({"validation_data": None}, TypeError, r"must be a tuple \(X, y\), but is None"),
+        ({"validation_data": None}, TypeError, r"must be a tuple .*, but is a NoneType"),
         ({"validation_data": (np.ones((2, 40)), [0])}, ValueError, "validation_data: y has shape"),
     ],
 )

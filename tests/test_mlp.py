@@ -256,16 +256,27 @@ def test_weights_too_large_for_a_penalty_are_none_without_weight_decay():
         ("input_dropout", -0.1, ValueError),
         ("weight_decay", -1.0, ValueError),
         ("loss", "absolute", ValueError),
+        ("loss", "cross_entropy", ValueError),
         ("activation", None, TypeError),
     ],
 )
-def test_settings_that_were_changed_are_checked_again(name, value, error):
-    net, X, y = net_and_data("cross_entropy")
-    setattr(net, name, value)
-    for call in (net.predict, lambda X: net.fit(X, y, batch_size=4, verbose=0)):
-        with pytest.raises(error, match=f"{name} must"):
-            call(X)
-    assert net.optimizer is None
+def test_settings_are_checked_when_they_are_changed(name, value, error):
+    net = nd.MLP((2, 3, 1), loss="squared_error")
+    before = getattr(net, name)
+    with pytest.raises(error, match=f"{name} must|cross_entropy needs"):
+        setattr(net, name, value)
+    assert getattr(net, name) == before
+
+
+@pytest.mark.parametrize("name", ["layer_sizes", "dtype"])
+def test_what_gives_theta_its_meaning_cannot_be_changed(name):
+    with pytest.raises(AttributeError):
+        setattr(nd.MLP((2, 3, 1), loss="squared_error"), name, None)
+
+
+def test_a_ragged_theta_is_refused():
+    with pytest.raises(ValueError, match="theta cannot be made an array"):
+        nd.MLP((1, 2)).theta = [[1.0], [1.0, 2.0]]
 
 
 def test_a_masked_theta_is_refused():

@@ -256,7 +256,7 @@ class TrainingStep:
 
         sizes, size, _ = mlp.NETS["tiny"]
         net = mlp.trained("tiny")
-        batches = Batches(net._network(), net.theta, *net._check_data(*samples(size, 4, 1)), size)
+        batches = Batches(net._network(), net.theta, *samples(size, 4, 1), size)
         rows = np.arange(size)
 
         def call():
