@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
+FINITE_AT_A_TIME = 1_000_000
 
 
 def is_cuda_array(array: object) -> bool:
@@ -37,6 +38,11 @@ def check_dtype(name: str, dtype: np.dtype[Any]) -> None:
 
 
 def _base_array(name: str, array: object) -> NDArray[Any]:
+    if isinstance(array, (list, tuple)) and array and isinstance(array[0], np.ndarray):
+        raise TypeError(
+            f"{name} is updated in place and must be one array, but is a {type(array).__name__} of "
+            "arrays; numadelta.pack makes one flat array of them, and views"
+        )
     if not isinstance(array, np.ndarray):
         raise TypeError(
             f"{name} is updated in place and must be a NumPy array, but is a "
@@ -133,11 +139,21 @@ def entry(array: NDArray[Any], flat_index: int) -> tuple[str, Any]:
     return ", ".join(str(int(i)) for i in index), array[index]
 
 
+def first_nonfinite(array: NDArray[Any]) -> int | None:
+    """Return the flat index of the first NaN or infinity, None if there is none."""
+    flat = array.reshape(-1)
+    # A part at a time: of a large array, perhaps a file, the answers would be a large array, too.
+    for start in range(0, flat.size, FINITE_AT_A_TIME):
+        finite = np.isfinite(flat[start : start + FINITE_AT_A_TIME])
+        if not finite.all():
+            return start + int(np.argmin(finite))
+    return None
+
+
 def check_finite(name: str, array: NDArray[Any]) -> None:
     """Refuse NaN and infinity, naming the first bad entry."""
-    finite = np.isfinite(array)
-    if not finite.all():
-        index, value = entry(array, int(np.argmin(finite)))
+    if (bad := first_nonfinite(array)) is not None:
+        index, value = entry(array, bad)
         raise ValueError(f"{name} must be finite, but {name}[{index}] is {value}")
 
 

@@ -15,6 +15,7 @@ from numadelta import arrays, kernels
 HOOKS = (
     "on_train_begin",
     "on_epoch_begin",
+    "on_train_batch_begin",
     "on_train_batch_end",
     "on_epoch_end",
     "on_train_end",
@@ -237,33 +238,44 @@ class WeightAveraging:
         self.count, self._mean = count, mean
 
 
-def _own_hooks(callback: Any) -> set[str]:
-    """Return the hooks of an object, but for those that Keras' classes have for all."""
-    kinds = (kind for kind in type(callback).__mro__ if kind.__module__.split(".")[0] != "keras")
-    return {
-        name
-        for kind in kinds
-        for name, value in vars(kind).items()
-        if name.startswith("on_") and callable(value)
-    }
+# What Keras' base class calls from others.
+BY_KERAS = ("on_batch_begin", "on_batch_end")
+
+
+def _unheard(callback: Any) -> list[str]:
+    """Return the hooks of an object that no training calls, but for those that Keras gives all."""
+    kinds = [kind for kind in type(callback).__mro__ if kind.__module__.split(".")[0] != "keras"]
+    of_keras = len(kinds) < len(type(callback).__mro__)
+    called = (*HOOKS, *BY_KERAS) if of_keras else HOOKS
+    owners = [*map(vars, kinds), getattr(callback, "__dict__", {})]
+    found = {name for owner in owners for name, value in owner.items() if callable(value)}
+    return sorted(name for name in found if name.startswith("on_") and name not in called)
 
 
 class Hooks:
-    """The callbacks' methods, by the name of the hook."""
+    """The callbacks' methods, by the name of the hook.
 
-    def __init__(self, callbacks: Iterable[Any], model: Any) -> None:
+    `params` is what Keras tells its callbacks of a training.
+    """
+
+    def __init__(self, callbacks: Iterable[Any], model: Any, params: dict[str, int]) -> None:
         if not isinstance(callbacks, Iterable):
             raise TypeError(f"callbacks must be a list of objects, but is {callbacks!r}")
         self.callbacks, self._model = list(callbacks), model
         for callback in self.callbacks:
+            if isinstance(callback, type):
+                raise TypeError(
+                    f"callbacks holds the class {callback.__qualname__}, but an object of it is "
+                    f"needed, {callback.__qualname__}(...)"
+                )
             if not any(hasattr(callback, hook) for hook in HOOKS):
                 raise TypeError(
                     f"callbacks holds {callback!r}, which has none of the methods "
                     f"{', '.join(HOOKS)}"
                 )
-            if unknown := sorted(_own_hooks(callback) - set(HOOKS)):
+            if unheard := _unheard(callback):
                 warnings.warn(
-                    f"{type(callback).__qualname__} has {', '.join(unknown)}, which no training "
+                    f"{type(callback).__qualname__} has {', '.join(unheard)}, which no training "
                     f"calls; it calls {', '.join(HOOKS)}",
                     UserWarning,
                     stacklevel=3,
@@ -276,6 +288,8 @@ class Hooks:
         }
         self._keepers = [one for one in self.callbacks if hasattr(one, "state_dict")]
         for callback in self.callbacks:
+            if hasattr(callback, "set_params"):
+                callback.set_params(dict(params))
             if hasattr(callback, "set_model"):
                 callback.set_model(model)
 

@@ -106,7 +106,11 @@ def _sparse(given: Any, dtype: np.dtype[Any]) -> Any:
         csr = csr.copy()
         csr.sum_duplicates()
         _finite(csr.data, dtype, "X.data with its duplicates summed")
-    return csr
+    # The same data have the same checksum, and one loop, whatever made them.
+    parts = csr.indices, csr.indptr
+    index = sparse.get_index_dtype(parts, maxval=max(csr.shape), check_contents=True)
+    indices, indptr = (part.astype(index, copy=False) for part in parts)
+    return sparse.csr_array((csr.data, indices, indptr), shape=csr.shape)
 
 
 def check_sample_weight(sample_weight: ArrayLike, rows: int, dtype: np.dtype[Any]) -> NDArray[Any]:
@@ -133,16 +137,21 @@ def check_labels(y: ArrayLike, rows: int, classes: int) -> NDArray[np.int64]:
     """Return class numbers as int64."""
     labels = _column(y, rows)
     if labels.dtype.kind not in "iub" and labels.shape[1:] != (classes,):
+        if labels.dtype.kind == "f":
+            arrays.check_finite("y", labels)
         raise TypeError(
             f"y has dtype {labels.dtype}, but class numbers from 0 to {classes - 1} are "
-            f"needed; np.unique(y, return_inverse=True) numbers other labels"
+            f"needed; np.unique(y, return_inverse=True) numbers other labels, and "
+            "loss='squared_error' takes real numbers"
         )
     if labels.ndim != 1:
         one_hot = labels.shape[1:] == (classes,)
-        remedy = "y.argmax(axis=1)" if one_hot else "y.ravel()"
+        remedy = "try y.argmax(axis=1)" if one_hot else "try y.ravel()"
+        if labels.dtype.kind == "f":
+            remedy += ", or loss='squared_error' for real numbers"
         raise ValueError(
             f"y has shape {labels.shape}, but one class number a sample is needed, "
-            f"({rows},); try {remedy}"
+            f"({rows},); {remedy}"
         )
     bad = (labels < 0) | (labels >= classes)
     if bad.any():
@@ -189,9 +198,8 @@ def _finite(given: NDArray[Any], dtype: np.dtype[Any], name: str) -> NDArray[Any
     """Return a C-contiguous array of finite numbers, naming the first that is not."""
     with np.errstate(over="ignore"):  # what overflows is found by the check for infinities
         array = np.ascontiguousarray(given, dtype).view(np.ndarray)
-    finite = np.isfinite(array)
-    if not finite.all():
-        index, value = arrays.entry(given, int(np.argmin(finite)))
+    if (bad := arrays.first_nonfinite(array)) is not None:
+        index, value = arrays.entry(given, bad)
         raise ValueError(f"{name} must be finite (as {dtype}), but {name}[{index}] is {value}")
     return array
 

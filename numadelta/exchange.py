@@ -74,7 +74,10 @@ def from_layers(
     pairs = []
     for k, layer in enumerate(layers):
         if not isinstance(layer, (tuple, list)) or len(layer) != 2:
-            raise TypeError(f"layers[{k}] must be a pair (W, b), but is a {type(layer).__name__}")
+            what = type(layer).__name__
+            if isinstance(layer, (tuple, list)):
+                what += f" of {len(layer)}; leave layers without weights out"
+            raise TypeError(f"layers[{k}] must be a pair (W, b), but is a {what}")
         weights, bias = (arrays.as_array(f"layers[{k}][{i}]", layer[i]) for i in range(2))
         if weights.ndim != 2 or bias.ndim != 1:
             raise ValueError(

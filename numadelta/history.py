@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, KeysView
 from typing import Any
 
 
@@ -35,6 +36,8 @@ class History:
     >>> history.append({"loss": 0.5})
     >>> history["loss"], history.epoch
     ([0.5], [0])
+    >>> dict(history)
+    {'loss': [0.5]}
     """
 
     def __init__(self) -> None:
@@ -66,6 +69,13 @@ class History:
     def __getitem__(self, name: str) -> list[Any]:
         return self.history[name]
 
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.history)
+
+    def keys(self) -> KeysView[str]:
+        """Return the names of the figures, as a dict does."""
+        return self.history.keys()
+
     def __contains__(self, name: str) -> bool:
         return name in self.history
 
@@ -73,6 +83,6 @@ class History:
         last = ", ".join(
             f"{name}={values[-1]:.4g}"
             for name, values in self.history.items()
-            if isinstance(values[-1], float)
+            if values and isinstance(values[-1], float)
         )
         return f"History({len(self.epoch)} epochs{': ' if last else ''}{last})"

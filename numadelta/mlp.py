@@ -45,6 +45,7 @@ from numadelta.minibatches import Batches
 from numadelta.optimizer import Adadelta
 
 INITIALIZATIONS = ("auto", "he", "glorot")
+BATCH_SIZE = 128
 
 Pair = tuple[Callable[..., float], Callable[..., float]]
 
@@ -53,10 +54,20 @@ NAMES = {"activation": layers.ACTIVATIONS, "loss": losses.LOSSES}
 ARGUMENTS = {"activation": 1, "loss": 2}
 
 
+# What other libraries call them.
+SYNONYMS = {"sigmoid": "logistic", "linear": "identity", "mse": "squared_error"}
+
+
 def _name_or_pair(name: str, value: Any, dtype: np.dtype[Any]) -> Any:
-    if isinstance(value, str):
-        return arrays.check_choice(name, value, NAMES[name])
-    return custom.check_pair(name, value, ARGUMENTS[name], dtype)
+    if isinstance(value, str) and value not in NAMES[name]:
+        hint = f"; that is {SYNONYMS[value]!r} here" if value in SYNONYMS else ""
+        raise ValueError(
+            f"{name} must be one of {', '.join(NAMES[name])} or a pair of functions (rule, "
+            f"derivative), but is {value!r}{hint}"
+        )
+    return (
+        value if isinstance(value, str) else custom.check_pair(name, value, ARGUMENTS[name], dtype)
+    )
 
 
 def _rate(name: str, value: object, dtype: np.dtype[Any]) -> float:
@@ -212,8 +223,8 @@ class MLP:
         loss = _name_or_pair("loss", loss, self.dtype)
         if loss == "cross_entropy" and self.layer_sizes[-1] < 2:
             raise ValueError(
-                "cross_entropy needs at least two outputs; with one, binary_cross_entropy is for two "
-                "classes and squared_error for numbers"
+                "cross_entropy needs at least two outputs; with one, binary_cross_entropy is for "
+                "two classes and squared_error for numbers"
             )
         self._loss = loss
 
@@ -252,6 +263,51 @@ class MLP:
     def biases(self) -> tuple[NDArray[Any], ...]:
         """Views of `theta`: the bias of each layer."""
         return self._views().biases
+
+    def get_weights(self) -> list[NDArray[Any]]:
+        """Return copies of all weights and biases as Keras does: ``[W0, b0, W1, b1, ...]``.
+
+        Returns
+        -------
+        list of ndarray
+            Shapes ``(layer_sizes[k], layer_sizes[k + 1])`` and ``(layer_sizes[k + 1],)``.
+
+        Examples
+        --------
+        >>> import numadelta as nd
+        >>> [part.shape for part in nd.MLP((3, 4, 2)).get_weights()]
+        [(3, 4), (4,), (4, 2), (2,)]
+        """
+        return [
+            part.copy() for pair in zip(self.weights, self.biases, strict=True) for part in pair
+        ]
+
+    def set_weights(self, weights: Sequence[ArrayLike]) -> None:
+        """Set all weights and biases from a list as `get_weights` and Keras return it.
+
+        Parameters
+        ----------
+        weights : sequence of array_like
+            ``[W0, b0, W1, b1, ...]``, of the shapes that the network has.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If it is something else.  Nothing is changed then.
+
+        Examples
+        --------
+        >>> import numadelta as nd
+        >>> net, other = nd.MLP((3, 4, 2), seed=1), nd.MLP((3, 4, 2), seed=2)
+        >>> net.set_weights(other.get_weights())
+        >>> (net.theta == other.theta).all()
+        np.True_
+        """
+        parts = [arrays.as_array(f"weights[{k}]", part) for k, part in enumerate(weights)]
+        shapes = [part.shape for part in self.get_weights()]
+        if (given := [part.shape for part in parts]) != shapes:
+            raise ValueError(f"weights has the shapes {given}, but the network has {shapes}")
+        self.theta = np.concatenate([part.reshape(-1) for part in parts])
 
     def _views(self) -> Views:
         return layer_views(self._theta, self.layer_sizes)
@@ -294,7 +350,8 @@ class MLP:
         loss : float
             Mean loss over the samples plus the penalty.
         grad : ndarray, shape (n_parameters,)
-            Its gradient, a new array of the network's dtype.
+            Its gradient, a new array: float64 if `theta` is (SciPy's minimisers insist on it), else
+            of the network's dtype.
 
         Raises
         ------
@@ -310,6 +367,7 @@ class MLP:
         >>> grad.shape == net.theta.shape
         True
         """
+        wanted = np.result_type(arrays.as_array("theta", theta), self.dtype)
         theta = self._check_theta(theta)
         samples, y = self._door().pairs(X, y)
         grad = np.empty_like(theta)
@@ -317,7 +375,7 @@ class MLP:
         loss, _ = workspace.loss_and_grad(
             layer_views(theta, self.layer_sizes), layer_views(grad, self.layer_sizes), samples, y
         )
-        return float(loss), grad
+        return float(loss), grad.astype(wanted, copy=False)
 
     def fit(
         self,
@@ -325,7 +383,7 @@ class MLP:
         y: ArrayLike,
         *,
         epochs: int = 10,
-        batch_size: int = 128,
+        batch_size: int = BATCH_SIZE,
         validation_data: tuple[Any, ...] | None = None,
         sample_weight: ArrayLike | None = None,
         shuffle: bool = True,
@@ -355,7 +413,7 @@ class MLP:
         epochs : int, default 10
             Passes over the data.  Of a training that is resumed: in all.
         batch_size : int, default 128
-            Samples a step; the last batch of an epoch may be smaller.
+            Samples a step, or all if there are fewer; the last batch of an epoch may be smaller.
         validation_data : tuple (X, y) or (X, y, sample_weight), optional
             Evaluated after each epoch.
         sample_weight : array_like, shape (n,), optional
@@ -364,9 +422,10 @@ class MLP:
             Whether to draw a new order for each epoch, from the network's seed.
         callbacks : iterable of objects, optional
             With any of Keras' methods ``on_train_begin(logs)``, ``on_epoch_begin(epoch, logs)``,
-            ``on_train_batch_end(batch, logs)``, ``on_epoch_end(epoch, logs)`` and
-            ``on_train_end(logs)``; a warning tells of others, which are not called.
-            ``set_model(net)`` is called first, if there is one.  A callback that raises
+            ``on_train_batch_begin(batch, logs)``, ``on_train_batch_end(batch, logs)``,
+            ``on_epoch_end(epoch, logs)`` and ``on_train_end(logs)``; a warning tells of others,
+            which are not called.  ``set_params({"epochs": ..., "steps": ..., "verbose": ...})`` and
+            ``set_model(net)`` are called first, if there are any.  A callback that raises
             ``StopIteration`` or sets ``net.stop_training`` to True ends the training; an epoch that
             this cuts short is not in the history.  What it assigns to ``net.optimizer.lr`` (or
             ``learning_rate``, as in Keras) lasts until the next epoch of a schedule; options of the
@@ -450,14 +509,20 @@ class MLP:
             global_clipnorm=global_clipnorm,
         )
         held_out = None if validation_data is None else door.held_out(validation_data)
-        hooks = Hooks(() if callbacks is None else callbacks, self)
         if options.batch_size > rows:
-            warnings.warn(
-                f"batch_size is {batch_size}, but there are only {rows} samples; using these",
-                UserWarning,
-                stacklevel=2,
-            )
+            if options.batch_size != BATCH_SIZE:
+                warnings.warn(
+                    f"batch_size is {batch_size}, but there are only {rows} samples; using these",
+                    UserWarning,
+                    stacklevel=2,
+                )
             options = options._replace(batch_size=rows)
+        params = {
+            "epochs": epochs,
+            "steps": -(-rows // options.batch_size),
+            "verbose": int(verbose),
+        }
+        hooks = Hooks(() if callbacks is None else callbacks, self, params)
         batches = Batches(network, self._theta, samples, y, options.batch_size, sample_weight)
         saver, saved = None, None
         if checkpoint is not None or resume is not False:
@@ -676,7 +741,9 @@ class MLP:
         activation: Pair | None = None,
         loss: Pair | None = None,
     ) -> MLP:
-        """Read a network that `save` wrote, or the one in a checkpoint of `fit`.
+        """Return the network that `save` wrote, or the one in a checkpoint of `fit`.
+
+        It is a new one: called on a network, this leaves that network as it is.
 
         Parameters
         ----------

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -11,10 +11,12 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from numadelta import arrays, kernels
+from numadelta.checked import Checked
 from numadelta.cpu import CpuState
 from numadelta.shared import SharedState
 
 NONFINITE = ("raise", "skip", "propagate")
+AVERAGES = ("square_avg", "acc_delta")
 HOW_TO_SKIP = " (nonfinite='skip' leaves such steps out)"
 
 
@@ -33,22 +35,6 @@ def _make_state(
     if shared:
         return SharedState(params, shared_delta, square_avg, check_values)
     return CpuState(params, square_avg, acc_delta, check_values)
-
-
-class _Checked:
-    """An option that is checked whenever it is set and costs nothing to read.
-
-    A descriptor without ``__get__`` leaves reading to the instance dictionary.
-    """
-
-    def __init__(self, check: Callable[[str, Any, np.dtype[Any]], Any]) -> None:
-        self.check = check
-
-    def __set_name__(self, owner: type, name: str) -> None:
-        self.name = name
-
-    def __set__(self, opt: Adadelta, value: object) -> None:
-        opt.__dict__[self.name] = self.check(self.name, value, opt._state.dtype)
 
 
 class Adadelta:
@@ -94,6 +80,8 @@ class Adadelta:
     ----------
     params : ndarray
         The array given.
+    dtype : dtype
+        That of `params`.
     square_avg, acc_delta : ndarray
         E[g^2] and E[dx^2], live views of the shape of `params`; with `shared_delta` the second is a
         new array with a number for each group.
@@ -137,12 +125,12 @@ class Adadelta:
     np.True_
     """
 
-    lr = _Checked(arrays.check_hyperparameter)
-    rho = _Checked(arrays.check_hyperparameter)
-    eps = _Checked(arrays.check_hyperparameter)
-    weight_decay = _Checked(arrays.check_hyperparameter)
-    maximize = _Checked(lambda name, value, dtype: arrays.check_flag(name, value))
-    nonfinite = _Checked(lambda name, value, dtype: arrays.check_choice(name, value, NONFINITE))
+    lr = Checked(arrays.check_hyperparameter)
+    rho = Checked(arrays.check_hyperparameter)
+    eps = Checked(arrays.check_hyperparameter)
+    weight_decay = Checked(arrays.check_hyperparameter)
+    maximize = Checked(lambda name, value, dtype: arrays.check_flag(name, value))
+    nonfinite = Checked(lambda name, value, dtype: arrays.check_choice(name, value, NONFINITE))
 
     def __init__(
         self,
@@ -161,7 +149,7 @@ class Adadelta:
         check_values = nonfinite != "propagate"
         self._state = _make_state(params, square_avg, acc_delta, check_values, shared_delta)
         self._busy = threading.Lock()
-        self._mine = threading.RLock()  # around it, for it knows its thread
+        self._mine = threading.RLock()  # around it, for it lets its own thread in again
         self._loading = False
         self._params = params
         self.lr = lr
@@ -176,6 +164,11 @@ class Adadelta:
     def params(self) -> Any:
         """The array given."""
         return self._params
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The dtype of the parameters, for which the options are checked."""
+        return self._state.dtype
 
     @property
     def square_avg(self) -> Any:
@@ -201,7 +194,7 @@ class Adadelta:
     @property
     def learning_rate(self) -> float:
         """The name that Keras' callbacks have for `lr`."""
-        return self.__dict__["lr"]
+        return self.lr
 
     @learning_rate.setter
     def learning_rate(self, lr: float) -> None:
@@ -255,18 +248,20 @@ class Adadelta:
 
     @contextmanager
     def _between_steps(self) -> Iterator[None]:
-        """Hold the lock; or do without in a signal handler, if it is this thread that holds it."""
-        if not self._mine._is_owned():  # type: ignore[attr-defined]
-            with self._mine, self._busy:
+        """Hold the locks; in a signal handler within a step of this thread do without the inner."""
+        with self._mine:
+            # What is busy now is this thread, for others are so only while they hold the outer.
+            if not self._busy.locked():
+                with self._busy:
+                    yield
+            elif self._loading or not self._state.is_one_call():
+                raise RuntimeError(
+                    "this optimiser may be in the middle of a step on several threads or a GPU, or "
+                    "of load_state_dict; a signal handler should leave a note for a callback, or "
+                    "for the loop that steps, to look at"
+                )
+            else:
                 yield
-        elif self._loading or not self._state.is_one_call():
-            raise RuntimeError(
-                "this optimiser may be in the middle of a step on several threads or a GPU, or of "
-                "load_state_dict; a signal handler should leave a note for a callback, or for the "
-                "loop that steps, to look at"
-            )
-        else:
-            yield
 
     def _refusal(self, bad: int, grads: Any) -> str:
         what = "with weight decay added, a gradient" if self.weight_decay else "a gradient"
@@ -301,7 +296,8 @@ class Adadelta:
     def state_dict(self) -> dict[str, Any]:
         """Return what is needed to go on later: a dictionary of scalars and NumPy copies.
 
-        The parameters are yours and are not included.
+        The parameters are yours and are not included.  ``np.savez(path, **opt.state_dict())`` keeps
+        it in a file, and ``opt.load_state_dict(dict(np.load(path)))`` takes it from there.
 
         Returns
         -------
@@ -349,7 +345,14 @@ class Adadelta:
         """
         if not isinstance(state_dict, dict):
             raise TypeError(f"state_dict must be a dict, but is a {type(state_dict).__name__}")
-        expected = {"steps", "skipped", "square_avg", "acc_delta", *self._names()}
+        # A file of arrays, which np.savez writes, makes arrays of the scalars, too.
+        state_dict = {
+            name: value.item()
+            if isinstance(value, np.ndarray) and value.ndim == 0 and name not in AVERAGES
+            else value
+            for name, value in state_dict.items()
+        }
+        expected = {"steps", "skipped", *AVERAGES, *self._names()}
         if missing := sorted(expected - set(state_dict)):
             raise KeyError(f"state_dict lacks {', '.join(missing)}")
         if unknown := sorted(set(state_dict) - expected, key=str):
@@ -359,20 +362,17 @@ class Adadelta:
             raise ValueError(
                 f"shared_delta is {shared!r}, but that of this optimiser is {self.shared_delta!r}"
             )
-        # A scratch optimiser checks everything before this one is touched.
-        scratch = Adadelta(
-            np.zeros(self._state.shape, self._state.dtype),
-            **{name: state_dict[name] for name in _OPTIONS},
-            shared_delta=self.shared_delta,
-        )
+        # Everything is checked before this optimiser is touched.
+        options = {
+            name: getattr(Adadelta, name).check(name, state_dict[name], self.dtype)
+            for name in _OPTIONS
+        }
         averages = {}
-        for name in ("square_avg", "acc_delta"):
+        for name in AVERAGES:
             arrays.refuse_masked(name, state_dict[name])
             averages[name] = np.array(state_dict[name])
-            arrays.check_like(
-                name, averages[name], getattr(scratch, name), "that of this optimiser"
-            )
-            if scratch.nonfinite != "propagate":
+            arrays.check_like(name, averages[name], getattr(self, name), "that of this optimiser")
+            if options["nonfinite"] != "propagate":
                 arrays.check_averages(name, averages[name])
         counts = {name: arrays.check_count(name, state_dict[name]) for name in ("steps", "skipped")}
         if counts["steps"] > np.iinfo(np.int64).max:
@@ -380,8 +380,7 @@ class Adadelta:
         with self._between_steps():
             self._loading = True
             try:
-                for name in _OPTIONS:
-                    setattr(self, name, getattr(scratch, name))
+                vars(self).update(options)
                 self._state.load(**averages, steps=counts["steps"])
                 self.skipped = counts["skipped"]
             finally:

@@ -6,60 +6,35 @@ import copy
 import math
 import warnings
 from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import check_scoring
-from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state, column_or_1d
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from numadelta import arrays, data
 from numadelta.callbacks import EarlyStopping
-from numadelta.clipping import Clip
 from numadelta.history import History
 from numadelta.interrupts import Terminated
-from numadelta.mlp import MLP, Pair
+from numadelta.mlp import MLP
+from numadelta.samples import Samples, Targets, hold_out
 
 AUTO_BATCH = 200
 SEEDS = 2**31 - 1
 
-Schedule = Callable[[int], float]
 Scorer = Callable[[Any, Any, Any], float]
 
 
-class Targets(NamedTuple):
-    """What a network is to learn of some y."""
-
-    values: Any
-    outputs: int
-    loss: str | Pair
-    classes: NDArray[Any] | None = None
-
-
-class Samples(NamedTuple):
-    """Samples, y as given and as the network takes it, and the weights by sample and by class."""
-
-    X: Any
-    y: NDArray[Any]
-    values: NDArray[Any]
-    weights: NDArray[Any] | None
-    factors: NDArray[Any] | None
-
-    def take(self, rows: NDArray[Any]) -> Samples:
-        """Return some of the samples."""
-        parts: Any = (None if part is None else part[rows] for part in self)
-        return Samples(*parts)
-
-    @property
-    def total_weights(self) -> NDArray[Any] | None:
-        """Weights by sample and class, multiplied; None if there are neither."""
-        if self.weights is None or self.factors is None:
-            return self.factors if self.weights is None else self.weights
-        return self.weights * self.factors
+def check_loss(loss: object, name: str) -> None:
+    """Refuse the name of another loss."""
+    if isinstance(loss, str) and loss != name:
+        raise ValueError(
+            f"loss must be {name!r} or a pair of functions (rule, derivative), but is {loss!r}"
+        )
 
 
 class _Score:
@@ -138,7 +113,8 @@ class Perceptron(BaseEstimator):
             SIGTERM, which does the same, KeyboardInterrupt is raised, so that the program ends.
         """
         self._check_options()
-        return self._fit(X, y, sample_weight, self.warm_start and hasattr(self, "net_"))
+        going_on = self.warm_start and hasattr(self, "net_")
+        return self._fit(X, y, sample_weight, going_on=going_on)
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
         """Return labels, label indicators or real numbers.
@@ -161,15 +137,11 @@ class Perceptron(BaseEstimator):
         return validate_data(self, X, reset=False, accept_sparse="csr", dtype=self.net_.dtype)
 
     def _check_options(self) -> None:
-        """Refuse what the network would refuse too late, or under another name, or not at all."""
-        for name in ("shuffle", "early_stopping", "warm_start", "shared_delta"):
+        """Refuse what the network does not see, or under another name."""
+        for name in ("early_stopping", "warm_start"):
             arrays.check_flag(name, getattr(self, name))
-        for name in ("dropout", "input_dropout"):
-            arrays.check_rate(name, getattr(self, name))
-        for name in ("alpha", "tol", "lr", "rho", "eps"):
-            if not (name == "lr" and callable(self.lr)):
-                arrays.check_hyperparameter(name, getattr(self, name), np.float32)
-        Clip.checked(self.clipvalue, self.global_clipnorm, np.dtype(np.float32))
+        for name in ("alpha", "tol"):
+            arrays.check_hyperparameter(name, getattr(self, name))
         if not 0 < arrays.check_number("validation_fraction", self.validation_fraction) < 1:
             raise ValueError(
                 f"validation_fraction must be in (0, 1), but is {self.validation_fraction}"
@@ -210,47 +182,26 @@ class Perceptron(BaseEstimator):
         X: Any,
         y: Any,
         sample_weight: ArrayLike | None,
+        *,
         going_on: bool,
         partial: bool = False,
         classes: ArrayLike | None = None,
     ) -> Any:
         hidden = self._hidden()
-        X, y = validate_data(
-            self,
-            X,
-            y,
-            reset=not going_on,
-            accept_sparse="csr",
-            multi_output=True,
-            y_numeric=self._numeric,
-            dtype=self.net_.dtype if going_on else [np.float64, np.float32],
-        )
-        y = y.toarray() if hasattr(y, "toarray") else y
-        y = column_or_1d(y, warn=True) if y.shape[1:] == (1,) else y
         known = getattr(self, "classes_", None) if going_on else classes
-        targets = self._targets(y, known, partial)
-        weights = None
-        if sample_weight is not None:
-            data.check_sample_weight(sample_weight, len(y), np.dtype(np.float64))
-            weights = np.array(sample_weight, np.float64)
-        samples = Samples(X, y, targets.values, weights, self._factors(y, targets.classes))
+        samples, targets = self._checked(X, y, sample_weight, going_on, known, partial)
         random, held_out = check_random_state(self.random_state), None
         # Both are always drawn: who goes on must hold out the same samples as before.
         seed, split_seed = (int(seed) for seed in random.randint(SEEDS, size=2))
         if self.early_stopping:
-            train, rest = self._split(y, targets.classes, split_seed)
-            samples, held_out = samples.take(train), samples.take(rest)
-            for name, part in {"train on": samples, "hold out": held_out}.items():
-                weights = part.total_weights
-                if weights is not None and not weights.any():
-                    raise ValueError(
-                        f"sample_weight is zero in all the {len(part.y)} samples to {name}; give a "
-                        "larger validation_fraction, or leave those without weight out"
-                    )
-        layout = (hidden, self.activation, targets.loss, targets.outputs, y.ndim)
+            samples, held_out = hold_out(
+                samples, targets.classes is not None, self.validation_fraction, split_seed
+            )
+        layout = (hidden, self.activation, targets.loss, targets.outputs, samples.y.ndim)
         if not going_on:
-            self._start((X.shape[1], *hidden, targets.outputs), targets, X.dtype, seed)
-            self._layout, self._y_ndim = layout, y.ndim
+            features, dtype = samples.X.shape[1], samples.X.dtype
+            self._start((features, *hidden, targets.outputs), targets, dtype, seed)
+            self._layout = layout
         elif layout != self._layout:
             raise ValueError(
                 "the network was made for the hidden layers, activation, loss, outputs and "
@@ -273,6 +224,36 @@ class Perceptron(BaseEstimator):
                 stacklevel=4,
             )
         return self
+
+    def _checked(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: ArrayLike | None,
+        going_on: bool,
+        classes: ArrayLike | None,
+        partial: bool,
+    ) -> tuple[Samples, Targets]:
+        """Return the data, checked as scikit-learn does, and targets as the network takes them."""
+        X, y = validate_data(
+            self,
+            X,
+            y,
+            reset=not going_on,
+            accept_sparse="csr",
+            multi_output=True,
+            y_numeric=self._numeric,
+            dtype=self.net_.dtype if going_on else [np.float64, np.float32],
+        )
+        y = y.toarray() if hasattr(y, "toarray") else y
+        y = column_or_1d(y, warn=True) if y.shape[1:] == (1,) else y
+        targets = self._targets(y, classes, partial)
+        weights = None
+        if sample_weight is not None:
+            data.check_sample_weight(sample_weight, len(y), np.dtype(np.float64))
+            weights = np.array(sample_weight, np.float64)
+        factors = self._factors(y, targets.classes)
+        return Samples(X, y, targets.values, weights, factors), targets
 
     def _train(
         self,
@@ -306,7 +287,8 @@ class Perceptron(BaseEstimator):
             sample_weight=weights,
             shuffle=self.shuffle,
             callbacks=callbacks,
-            verbose=self.verbose,
+            # 10 is a habit of scikit-learn's users.
+            verbose=min(self.verbose, 2) if isinstance(self.verbose, int) else self.verbose,
             lr=(lambda epoch: lr(done + epoch)) if callable(lr) else lr,
             rho=self.rho,
             eps=self.eps,
@@ -350,33 +332,6 @@ class Perceptron(BaseEstimator):
         self.validation_scores_ = figures.get("val_score", []) if stopping else None
         self.validation_loss_curve_ = figures.get("val_loss", []) if stopping else None
         self.best_validation_score_ = None if keep is None else keep.best
-
-    def _split(
-        self, y: NDArray[Any], classes: NDArray[Any] | None, seed: int
-    ) -> tuple[NDArray[Any], NDArray[Any]]:
-        """Return the rows to train on and those to hold out."""
-        rows, fraction = len(y), self.validation_fraction
-
-        def split(stratify: Any) -> Any:
-            return train_test_split(
-                np.arange(rows), test_size=fraction, random_state=seed, stratify=stratify
-            )
-
-        try:
-            train, held_out = split(y if classes is not None and y.ndim == 1 else None)
-        except ValueError:  # a class is too small
-            try:
-                train, held_out = split(None)
-            except ValueError as error:
-                raise ValueError(
-                    f"validation_fraction is {fraction}, which cannot be held out: {error}"
-                ) from error
-        if len(held_out) < 2:
-            raise ValueError(
-                f"validation_fraction is {fraction}, which is {len(held_out)} of {rows} samples, "
-                "but at least 2 are needed"
-            )
-        return train, held_out
 
     def _scoring(self, held_out: Samples) -> Callable[[], Any]:
         X, y = held_out.X, held_out.y

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from numadelta import arrays
+from numadelta import arrays, extras
 from numadelta.history import History
+from numadelta.ranking import ranked
 
 if TYPE_CHECKING:
     from numadelta.mlp import MLP
@@ -22,12 +23,9 @@ MOST_NUMBERS = 40
 def _axes(ax: Any | None) -> Any:
     if ax is not None:
         return ax
-    try:
-        from matplotlib import pyplot
-    except ImportError as error:
-        raise ImportError(
-            "pictures need matplotlib: pip install numadelta[plot]", name="matplotlib"
-        ) from error
+    extras.require_matplotlib("pictures need")
+    from matplotlib import pyplot
+
     return pyplot.figure(layout="constrained").subplots()
 
 
@@ -52,7 +50,7 @@ def learning_curves(history: History, ax: Any | None = None) -> Any:
     Parameters
     ----------
     history : History
-        What `MLP.fit` returned.
+        What `MLP.fit` returned; of an estimator, `history_`.
     ax : matplotlib Axes, optional
         Where to draw; a new figure by default.
 
@@ -331,7 +329,8 @@ def rho_eps_heat_map(
 ) -> Any:
     """Draw a figure of a sweep over `rho` and `eps`, averaged over the seeds.
 
-    The best cell has a frame.  A cell is grey if a run failed there, and empty if there was none.
+    The best cell has a frame: the one that `Sweep.best` names, if the figure is the score.  A cell
+    is grey if a run failed there, and empty if there was none.
 
     Parameters
     ----------
@@ -379,33 +378,29 @@ def rho_eps_heat_map(
     if lr is not None and lr not in lrs:
         raise ValueError(f"lr is {lr}, but rows has only {', '.join(map(str, lrs))}")
 
-    figures: dict[tuple[int, int, int], list[float]] = {}
-    for run in runs:
-        place = lrs.index(run["lr"]), rhos.index(run["rho"]), epss.index(run["eps"])
-        figure = run.get(value)
-        figures.setdefault(place, []).append(math.nan if figure is None else figure)
-    means = np.full((len(lrs), len(rhos), len(epss)), np.nan)
+    ranking = [entry for entry in ranked(runs, value) if lr is None or entry["lr"] == lr]
+    best = ranking[0]
+    means = np.full((len(rhos), len(epss)), np.nan)
     texts = np.full(means.shape, "", dtype=object)
-    for place, found in figures.items():
-        if failed := np.count_nonzero(~np.isfinite(found)):
-            texts[place] = f"failed\n{failed} of {len(found)}"
+    for entry in ranking:
+        if entry["lr"] != best["lr"]:
+            continue
+        place = rhos.index(entry["rho"]), epss.index(entry["eps"])
+        if entry["failed"]:
+            texts[place] = f"failed\n{entry['failed']} of {entry['failed'] + entry['good']}"
         else:
-            means[place] = np.mean(found)
-            texts[place] = f"{means[place]:.4g}"
-    less_is_better = value.endswith("loss")
-    merits = np.where(np.isnan(means), -np.inf, -means if less_is_better else means)
-    page = int(merits.max(axis=(1, 2)).argmax()) if lr is None else lrs.index(lr)
+            means[place] = entry["mean"]
+            texts[place] = f"{entry['mean']:.4g}"
 
     ax = _axes(ax)
     from matplotlib.patches import Rectangle
 
-    colors = "viridis_r" if less_is_better else "viridis"  # yellow is best
+    colors = "viridis_r" if value.endswith("loss") else "viridis"  # yellow is best
     ax.set_facecolor("0.85")
-    image = ax.imshow(means[page], cmap=colors, origin="lower", aspect="auto")
-    _write_in_cells(ax, image, texts[page], fontsize=10)
-    row, column = np.unravel_index(merits[page].argmax(), merits[page].shape)
-    if np.isfinite(merits[page, row, column]):
-        corner = column - 0.5, row - 0.5
+    image = ax.imshow(means, cmap=colors, origin="lower", aspect="auto")
+    _write_in_cells(ax, image, texts, fontsize=10)
+    if best["good"]:
+        corner = epss.index(best["eps"]) - 0.5, rhos.index(best["rho"]) - 0.5
         ax.add_patch(
             Rectangle(corner, 1, 1, fill=False, edgecolor="tab:red", linewidth=3, clip_on=False)
         )
@@ -416,7 +411,7 @@ def rho_eps_heat_map(
     ax.set_xlabel("eps")
     ax.set_ylabel("rho")
     if len(lrs) > 1:
-        ax.set_title(f"lr = {lrs[page]:g}")
+        ax.set_title(f"lr = {best['lr']:g}")
     ax.figure.colorbar(image, ax=ax, label=f"mean {value} over the seeds")
     return ax
 

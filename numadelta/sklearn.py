@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from numadelta import arrays
+from numadelta.fit_options import Schedule
 from numadelta.mlp import Pair
 
 try:
@@ -24,7 +24,8 @@ except ImportError as error:
         "the estimators need scikit-learn: pip install numadelta[sklearn]", name="sklearn"
     ) from error
 
-from numadelta.perceptron import Perceptron, Schedule, Scorer, Targets
+from numadelta.perceptron import Perceptron, Scorer, check_loss
+from numadelta.samples import Targets
 
 
 class MLPClassifier(ClassifierMixin, Perceptron):
@@ -215,11 +216,14 @@ class MLPClassifier(ClassifierMixin, Perceptron):
             )
         going_on = hasattr(self, "net_")
         if classes is None and not going_on:
-            raise ValueError("classes must be given in the first call of partial_fit")
+            raise ValueError(
+                "classes must be given in the first call of partial_fit, by keyword: the third "
+                "argument is sample_weight"
+            )
         if classes is not None and going_on:
             if not np.array_equal(np.unique(classes), self.classes_):
                 raise ValueError(f"classes is {classes}, but was {self.classes_} before")
-        return self._fit(X, y, sample_weight, going_on, True, classes)
+        return self._fit(X, y, sample_weight, going_on=going_on, partial=True, classes=classes)
 
     def _has_log_loss(self) -> bool:
         # Once there is a network, its loss: the parameter may have changed since.
@@ -307,9 +311,9 @@ class MLPClassifier(ClassifierMixin, Perceptron):
         return tags
 
     def _targets(self, y: NDArray[Any], classes: ArrayLike | None, partial: bool) -> Targets:
+        check_loss(self.loss, "log_loss")
         targets = self._numbered(y, classes, partial)
         if isinstance(self.loss, str):
-            arrays.check_choice("loss", self.loss, ["log_loss"])
             return targets
         positive = targets.values
         if targets.loss == "cross_entropy":
@@ -318,7 +322,8 @@ class MLPClassifier(ClassifierMixin, Perceptron):
 
     def _numbered(self, y: NDArray[Any], classes: ArrayLike | None, partial: bool) -> Targets:
         """Return numbers of classes or indicators of labels, as the log loss takes them."""
-        check_classification_targets(y)
+        if y.ndim == 2 or classes is None:
+            check_classification_targets(y)
         if y.ndim == 2:
             if (kind := type_of_target(y)) != "multilabel-indicator":
                 raise ValueError(f"y is {kind}, but labels or label indicators are needed")
@@ -357,7 +362,7 @@ class MLPClassifier(ClassifierMixin, Perceptron):
 
     def _decode(self, predicted: NDArray[Any]) -> NDArray[Any]:
         if not self._has_log_loss():
-            one_of_many = self._y_ndim == 1 and predicted.ndim == 2
+            one_of_many = self._layout[-1] == 1 and predicted.ndim == 2
             predicted = predicted.argmax(axis=1) if one_of_many else (predicted > 0).astype(int)
         return predicted if predicted.ndim == 2 else self.classes_[predicted]
 
@@ -367,11 +372,25 @@ class MLPRegressor(RegressorMixin, Perceptron):
 
     Parameters
     ----------
-    hidden_layer_sizes, activation
-        As for `MLPClassifier`, and so are all others but this:
+    hidden_layer_sizes : int or sequence of int, default (100,)
+        Units of each hidden layer.
+    activation : {"relu", "tanh", "logistic", "identity"} or pair of functions, default "relu"
+        Of the hidden layers; a pair ``(rule, derivative)`` as in `MLP`.
     loss : "squared_error" or pair of functions, default "squared_error"
         What is minimised, in the mean over samples and outputs: the square of the error (not half
         of it), or a pair ``(rule, derivative)`` as in `MLP`.
+    alpha : float, default 1e-4
+        L2 penalty with scikit-learn's meaning.
+    batch_size : int or "auto", default "auto"
+        Samples a step; ``"auto"`` is 200, or all if there are fewer.
+    max_iter : int, default 200
+        Epochs, at most.
+    shuffle, random_state, tol, n_iter_no_change, verbose, warm_start
+        As for `MLPClassifier`, with the same defaults.
+    early_stopping, validation_fraction, scoring
+        As for `MLPClassifier`; the score is R^2 by default.
+    lr, rho, eps, dropout, input_dropout, callbacks, shared_delta, clipvalue, global_clipnorm
+        As for `MLPClassifier`, with the same defaults.
 
     Attributes
     ----------
@@ -458,11 +477,11 @@ class MLPRegressor(RegressorMixin, Perceptron):
         self._check_options()
         if self.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True")
-        return self._fit(X, y, sample_weight, hasattr(self, "net_"), True)
+        going_on = hasattr(self, "net_")
+        return self._fit(X, y, sample_weight, going_on=going_on, partial=True)
 
     def _targets(self, y: NDArray[Any], classes: ArrayLike | None, partial: bool) -> Targets:
-        if isinstance(self.loss, str):
-            arrays.check_choice("loss", self.loss, ["squared_error"])
+        check_loss(self.loss, "squared_error")
         return Targets(y, 1 if y.ndim == 1 else y.shape[1], self.loss)
 
     def _decode(self, predicted: NDArray[Any]) -> NDArray[Any]:

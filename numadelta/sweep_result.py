@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-import statistics
 import textwrap
 from collections.abc import Iterable
 from typing import Any
 
 from numadelta import plotting
+from numadelta.ranking import OPTIONS, ranked
 
-OPTIONS = ("lr", "rho", "eps")
 RUN = (*OPTIONS, "seed")
 FIGURES = ("loss", "score", "seconds")
 
@@ -59,30 +58,6 @@ class Sweep:
         if not self.rows:
             raise ValueError("rows must hold at least one run, but is empty")
 
-    def _ranking(self) -> list[dict[str, Any]]:
-        """Return the statistics of each combination, best first."""
-        combinations: dict[tuple[float, ...], list[dict[str, Any]]] = {}
-        for row in self.rows:
-            combinations.setdefault(key(row)[:3], []).append(row)
-        ranking = []
-        for values, rows in combinations.items():
-            good = [row for row in rows if math.isfinite(row["score"])]
-            scores = [row["score"] for row in good]
-            ranking.append(
-                {
-                    **dict(zip(OPTIONS, values, strict=True)),
-                    "score": statistics.fmean(scores) if good else -math.inf,
-                    "std": statistics.stdev(scores) if len(good) > 1 else math.nan,
-                    "min": min(scores, default=math.nan),
-                    "max": max(scores, default=math.nan),
-                    "loss": statistics.fmean(row["loss"] for row in good) if good else math.inf,
-                    "seconds": statistics.fmean(row["seconds"] for row in rows),
-                    "good": len(good),
-                    "failed": len(rows) - len(good),
-                }
-            )
-        return sorted(ranking, key=lambda entry: (entry["failed"], -entry["score"], entry["loss"]))
-
     def table(self) -> str:
         """Return a line for each combination, best first, with its figures over the seeds.
 
@@ -93,10 +68,10 @@ class Sweep:
             seconds over the runs that did not fail, and how many failed.
         """
         lines = [[*OPTIONS, "score", "std", "min - max", "loss", "seconds", "failed"]]
-        for entry in self._ranking():
+        for entry in ranked(self.rows):
             score, std, low, high = (
                 f"{entry[name]:.4f}" if math.isfinite(entry[name]) else "-"
-                for name in ("score", "std", "min", "max")
+                for name in ("mean", "std", "min", "max")
             )
             loss = f"{entry['loss']:.4g}" if entry["good"] else "-"
             options = [f"{entry[name]:.9g}" for name in OPTIONS]
@@ -114,7 +89,7 @@ class Sweep:
         ValueError
             If every run failed.
         """
-        best = self._ranking()[0]
+        best = ranked(self.rows)[0]
         if not best["good"]:
             raise ValueError(f"there is no best combination: {self.recommendation()}")
         return {name: best[name] for name in OPTIONS}
@@ -127,18 +102,18 @@ class Sweep:
         str
             One to three sentences.
         """
-        best, *others = self._ranking()
+        best, *others = ranked(self.rows)
         if not best["good"]:
             return f"Every run failed; the first: {self.rows[0].get('error', 'no score')}"
         options = ", ".join(f"{name}={best[name]:.9g}" for name in OPTIONS)
-        text = f"Best of {1 + len(others)}: {options}, with a score of {best['score']:.4f}"
+        text = f"Best of {1 + len(others)}: {options}, with a score of {best['mean']:.4f}"
         if best["good"] == 1:
             text += " from a single seed, so the spread is unknown."
         else:
             seeds = f"(mean and standard deviation over {best['good']} seeds)"
             text += f" +- {best['std']:.4f} {seeds}."
             near = sum(
-                entry["failed"] <= best["failed"] and entry["score"] >= best["score"] - best["std"]
+                entry["failed"] <= best["failed"] and entry["mean"] >= best["mean"] - best["std"]
                 for entry in others
             )
             if others:

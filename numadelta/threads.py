@@ -15,11 +15,12 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from itertools import starmap
-from numbers import Integral
 from queue import SimpleQueue
 from typing import Any
 
 from numba import config
+
+from numadelta import arrays
 
 # Below this size of the parameters one thread is faster, for either dtype; the asv benchmark
 # `step.Threads` shows the crossing.
@@ -64,8 +65,8 @@ def set_num_threads(n: int) -> None:
 
     Raises
     ------
-    ValueError
-        If `n` is out of this range.
+    TypeError, ValueError
+        If `n` is not an integer or out of this range.
 
     Examples
     --------
@@ -75,15 +76,13 @@ def set_num_threads(n: int) -> None:
     1
     """
     global _num_threads
-    limit = _max_threads()
-    if not isinstance(n, Integral) or isinstance(n, bool):
-        raise TypeError(f"n must be an int, but is {n!r}")
+    n, limit = arrays.check_integer("n", n), _max_threads()
     if not 1 <= n <= limit:
         raise ValueError(
             f"n is {n}, but must be from 1 to {limit} (the environment variable "
             "NUMBA_NUM_THREADS, read when Numba is imported, raises the limit)"
         )
-    _num_threads = int(n)
+    _num_threads = n
 
 
 def use_threads(nbytes: int) -> bool:
@@ -106,11 +105,14 @@ def run(kernel: Callable[..., Any], tasks: list[tuple[Any, ...]]) -> list[Any]:
     takes a kernel that is compiled already, for the compiler is written in Python.
     """
     helpers = max(0, min(_num_threads, len(tasks)) - 1)
-    results: list[list[Any]] = [[] for _ in range(helpers + 1)]
     left: deque[tuple[Any, ...] | None] = deque(tasks)
-    left.extend([None] * len(results))
-    # Iterators that do a thread's share when drained, and nothing when drained again.
-    shares = [map(mine.extend, [starmap(kernel, iter(left.popleft, None))]) for mine in results]
+    left.extend([None] * (helpers + 1))
+    results: list[Any] = []
+    # Iterators that do a thread's share when drained, and what an error has left of it when drained
+    # again.
+    shares = [
+        map(results.append, starmap(kernel, iter(left.popleft, None))) for _ in range(helpers + 1)
+    ]
     own_share = shares.pop()
     ended: list[bool] = []
     errors: list[BaseException] = []
@@ -125,9 +127,9 @@ def run(kernel: Callable[..., Any], tasks: list[tuple[Any, ...]]) -> list[Any]:
         wake_up.put(None)
 
     def unfinished() -> bool:
-        return sum(map(len, results)) < len(tasks) and len(ended) < helpers
+        return len(results) < len(tasks) and len(ended) < helpers
 
-    hand_over = map(_tasks_of_workers().put, [help_out] * helpers)
+    hand_over = map(_tasks_of_workers(helpers).put, [help_out] * helpers)
     waiting = True
     while waiting:
         try:
@@ -140,7 +142,7 @@ def run(kernel: Callable[..., Any], tasks: list[tuple[Any, ...]]) -> list[Any]:
             errors.append(error)
     if errors:
         raise errors[0]
-    return [result for mine in results for result in mine]
+    return results
 
 
 _lock = threading.Lock()
@@ -148,10 +150,10 @@ _tasks: SimpleQueue[Callable[[], Any]] = SimpleQueue()
 _workers: list[threading.Thread] = []
 
 
-def _tasks_of_workers() -> SimpleQueue[Callable[[], Any]]:
-    """Return the queue that the worker threads serve, after starting them if need be."""
+def _tasks_of_workers(count: int) -> SimpleQueue[Callable[[], Any]]:
+    """Return the queue that so many worker threads or more serve; start those that lack."""
     with _lock:
-        while len(_workers) < _num_threads:
+        while len(_workers) < count:
             worker = threading.Thread(target=_serve, args=(_tasks,), name="numadelta", daemon=True)
             worker.start()
             _workers.append(worker)

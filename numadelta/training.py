@@ -145,11 +145,18 @@ class Training:
         losses, hits = figures.losses, figures.hits
         norms, norm_every = figures.norms, figures.norm_every
         clip = self.options.clip.apply if any(self.options.clip) else None
-        batch_hooks = self.hooks.methods["on_train_batch_end"]
+        methods = self.hooks.methods
+        begin_hooks, end_hooks = methods["on_train_batch_begin"], methods["on_train_batch_end"]
         advance = None if type(shown) is progress.Silent else shown.advance
         checkpoints, stopped = self.checkpoints, False
         first = self.batch
         for batch, start in enumerate(range(first * size, batches.rows, size), first):
+            if begin_hooks:
+                if checkpoints and batch:  # before the first there is that of the epoch's beginning
+                    self._mark = self._mark._replace(snapshot=self._snapshot(batch))
+                if self.hooks.call("on_train_batch_begin", batch, {}):
+                    self._mark = self._mark._replace(stopped=True)
+                    return
             try:
                 loss, hits[batch] = backpropagate(
                     order[start : start + size], None if keys is None else keys[batch]
@@ -167,7 +174,7 @@ class Training:
                 raise ValueError(f"epoch {epoch + 1}, batch {batch + 1}: {text}") from error
             if advance:
                 advance()
-            if batch_hooks:
+            if end_hooks:
                 stopped = self.hooks.call("on_train_batch_end", batch, {"loss": loss})
                 if stopped and batch + 1 < count:
                     self._mark = self._mark._replace(stopped=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import sys
 import types
 import warnings
@@ -12,7 +13,7 @@ import pytest
 
 import numadelta as nd
 from mlp_reference import problem, same_bits
-from numadelta import minibatches
+from numadelta import minibatches, progress
 
 SIZES = (4, 6, 3)
 ROWS = 11  # in batches of 4: three an epoch
@@ -43,6 +44,9 @@ class Recorder:
 
     def on_epoch_begin(self, epoch, logs):
         self.note("epoch begin", epoch, logs)
+
+    def on_train_batch_begin(self, batch, logs):
+        self.note("batch begin", batch, logs)
 
     def on_train_batch_end(self, batch, logs):
         self.note("batch end", batch, logs)
@@ -78,17 +82,17 @@ def test_hooks_are_called_in_keras_order_with_keras_arguments():
     net, X, y = net_and_data()
     recorder = Recorder()
     history = fit(net, X, y, callbacks=[recorder], validation_data=(X, y))
-    batches = ["batch end"] * 3
+    batches = ["batch begin", "batch end"] * 3
     epoch = ["epoch begin", *batches, "epoch end"]
     assert [call[0] for call in recorder.calls] == ["train begin", *epoch, *epoch, "train end"]
     numbers = [call[1] for call in recorder.calls[1:-1]]
-    assert numbers == [0, 0, 1, 2, 0, 1, 0, 1, 2, 1]
-    logs = [call[-1] for call in recorder.calls]
-    assert logs[0] == logs[1] == logs[6] == {}
-    assert all(set(log) == {"loss"} for log in (*logs[2:5], *logs[7:10]))
-    for epoch, log in enumerate((logs[5], logs[10])):
+    assert numbers == [0, 0, 0, 1, 1, 2, 2, 0, 1, 0, 0, 1, 1, 2, 2, 1]
+    logs = {name: [call[-1] for call in recorder.calls if call[0] == name] for name in epoch}
+    assert logs["epoch begin"] == [{}] * 2 and logs["batch begin"] == [{}] * 6
+    assert all(set(log) == {"loss"} for log in logs["batch end"])
+    for epoch, log in enumerate(logs["epoch end"]):
         assert log == {name: values[epoch] for name, values in history.history.items()}
-    assert logs[11] == logs[10]
+    assert recorder.calls[0][-1] == {} and recorder.calls[-1][-1] == logs["epoch end"][-1]
 
 
 def test_the_logs_of_a_batch_hold_the_loss_before_its_step():
@@ -96,7 +100,7 @@ def test_the_logs_of_a_batch_hold_the_loss_before_its_step():
     loss, _ = net.loss_and_grad(net.theta, X[:4], y[:4])
     recorder = Recorder()
     fit(net, X, y, 1, shuffle=False, callbacks=[recorder])
-    assert recorder.calls[2] == ("batch end", 0, {"loss": loss})
+    assert recorder.calls[3] == ("batch end", 0, {"loss": loss})
 
 
 def test_several_callbacks_are_called_in_their_order_and_need_one_hook_each():
@@ -214,6 +218,7 @@ def test_an_exception_from_a_callback_passes_unchanged_and_leaves_a_usable_netwo
         ([print], "callbacks holds <built-in function print>"),
         (Recorder(), "callbacks must be a list of objects, but is <.*Recorder"),
         (7, "callbacks must be a list of objects, but is 7"),
+        ([Recorder], r"holds the class Recorder, but an object of it is needed, Recorder\("),
     ],
 )
 def test_what_cannot_be_a_callback_is_refused_before_the_first_step(callbacks, message):
@@ -245,6 +250,12 @@ class OfKeras:
     def on_predict_end(self, logs):
         pass
 
+    def on_batch_end(self, batch, logs):
+        pass
+
+    def on_train_batch_end(self, batch, logs):
+        self.on_batch_end(batch, logs)
+
 
 class Derived(OfKeras, Begins):
     pass
@@ -253,7 +264,60 @@ class Derived(OfKeras, Begins):
 def test_hooks_that_no_training_calls_are_told_of():
     with pytest.warns(UserWarning, match="Hears has on_batch_end, on_test_end, which no training"):
         fit(*net_and_data(), callbacks=[Hears()])
+    later = types.SimpleNamespace(on_epoch_begin=print, on_epoch_finish=print)
+    with pytest.warns(UserWarning, match="SimpleNamespace has on_epoch_finish, which no training"):
+        fit(*net_and_data(), callbacks=[later])
     fit(*net_and_data(), callbacks=[Begins(), Derived()])
+
+
+def test_what_keras_calls_from_another_hook_is_heard():
+    class Counts(OfKeras):
+        batches = 0
+
+        def on_batch_end(self, batch, logs):
+            self.batches += 1
+
+    counts = Counts()
+    fit(*net_and_data(), callbacks=[counts])
+    assert counts.batches == 6
+
+
+def test_a_callback_is_told_of_the_training_as_by_keras():
+    class Told(Begins):
+        def set_params(self, params):
+            self.params = params
+
+        def set_model(self, model):
+            assert self.params == {"epochs": 2, "steps": 3, "verbose": 0}
+
+    fit(*net_and_data(), callbacks=[Told()])
+
+
+def test_a_callback_may_put_weights_back_as_keras_does():
+    class PutBack:
+        def set_model(self, model):
+            self.model = model
+
+        def on_train_begin(self, logs):
+            self.weights = self.model.get_weights()
+
+        def on_train_end(self, logs):
+            self.model.set_weights(self.weights)
+
+    net, X, y = net_and_data()
+    before = net.theta.copy()
+    fit(net, X, y, callbacks=[PutBack()])
+    assert net.theta.tobytes() == before.tobytes()
+
+
+def test_a_batch_that_a_callback_stops_before_it_begins_is_not_stepped_on():
+    def stop(batch, logs):
+        if batch == 1:
+            raise StopIteration
+
+    net, X, y = net_and_data()
+    history = fit(net, X, y, callbacks=[types.SimpleNamespace(on_train_batch_begin=stop)])
+    assert history.epoch == [] and net.optimizer.steps == 1
 
 
 def test_callbacks_may_call_the_rate_as_keras_does():
@@ -298,6 +362,9 @@ class FakeTqdm:
 
     def set_postfix_str(self, text):
         self.texts.append(text)
+
+    def write(self, text):
+        print(text, flush=True)
 
     def close(self):
         self.closed += 1
@@ -389,6 +456,29 @@ def test_in_a_notebook_a_bar_that_a_callback_ends_is_not_red(terminal, monkeypat
 def test_verbose_1_prints_lines_where_there_is_no_terminal(capsys):
     fit(*net_and_data(), verbose=1)
     assert_lines(capsys.readouterr().out)
+
+
+def closed():
+    stream = io.StringIO()
+    stream.close()
+    return stream
+
+
+@pytest.mark.parametrize("stream", [None, closed()], ids=["none", "closed"])
+@pytest.mark.parametrize("names", [["stderr"], ["stdout", "stderr"]], ids="-".join)
+def test_verbose_1_is_no_trouble_where_there_are_no_streams(monkeypatch, names, stream):
+    for name in names:
+        monkeypatch.setattr(sys, name, stream)
+    assert fit(*net_and_data(), verbose=1).epoch == [0, 1]
+
+
+@pytest.mark.parametrize("verbose", [1, 2])
+def test_a_note_is_escaped_where_stdout_lacks_its_letters(monkeypatch, terminal, verbose):
+    terminal()
+    written = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, "cp1252", newline="\n"))
+    progress.make(verbose, 1, 1).note("\xe9 \u0416")
+    assert written.getvalue() == b"\xe9 \\u0416\n"
 
 
 def test_verbose_1_prints_lines_without_tqdm(capsys, terminal):

@@ -273,7 +273,7 @@ def test_among_the_tools_of_scikit_learn():
 
 
 def test_losses_and_labels_that_are_refused():
-    with pytest.raises(ValueError, match="loss must be one of log_loss, but is 'hinge'"):
+    with pytest.raises(ValueError, match="loss must be 'log_loss' or a pair .*, but is 'hinge'"):
         fitted(loss="hinge")
     for loss in ((squared_hinge,), None):
         with pytest.raises(TypeError, match="loss must be a name or a pair of functions"):

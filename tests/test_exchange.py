@@ -145,7 +145,12 @@ BAD_LAYERS = {
     "infinity": ([(W, B + np.inf)], ValueError, r"theta must be finite, but theta\[6\] is inf"),
     "complex": ([(W + 0j, B)], TypeError, "complex128"),
     "strings": ([(W.astype(str), B)], TypeError, r"layers\[0\] has dtypes <U.* and float64"),
-    "a ragged list": ([([[1, 2], [3]], B)], ValueError, r"layers\[0\]\[0\] cannot be made an array"),
+    "a layer without weights": ([[]], TypeError, r"layers\[0\] .* list of 0; leave layers with"),
+    "a ragged list": (
+        [([[1, 2], [3]], B)],
+        ValueError,
+        r"\[0\]\[0\] cannot be made an array",
+    ),
     "masked": ([(np.ma.masked_array(W), B)], TypeError, r"layers\[0\]\[0\] is a masked array"),
     "objects": ([(W.astype(object), B)], TypeError, "object"),
     "no inputs": ([(W[:0], B)], ValueError, "at least two positive numbers"),

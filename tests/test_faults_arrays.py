@@ -334,3 +334,8 @@ def test_the_functional_form_makes_no_state_of_its_own(name):
     with pytest.raises(TypeError, match=f"{name} is None, but is updated in place"):
         nd.adadelta_step(x, np.ones(2), **state)
     assert (x == 1).all()
+
+
+def test_a_list_of_arrays_is_for_pack():
+    with pytest.raises(TypeError, match="is a list of arrays; numadelta.pack makes one flat"):
+        nd.Adadelta([np.ones((2, 3)), np.ones(3)])

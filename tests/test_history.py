@@ -268,3 +268,12 @@ def test_under_dropout_the_loss_is_that_of_the_thinned_network():
     value, _ = net.evaluate(X, y)
     history = fit(net, X, y, 1, lr=1e-300)
     assert history["loss"][0] != pytest.approx(value, rel=1e-3)
+
+
+def test_it_is_read_like_a_dict():
+    history = nd.History()
+    assert dict(history) == {} and repr(history) == "History(0 epochs)"
+    history.append({"loss": 0.5, "score": 1.0})
+    assert list(history) == [*history.keys()] == ["loss", "score"]
+    assert dict(history) == history.history
+    assert repr(nd.History.of({"loss": []}, 0)) == "History(0 epochs)"

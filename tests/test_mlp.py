@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import scipy.optimize
 import scipy.special
 import scipy.stats
 
@@ -272,6 +273,36 @@ def test_settings_are_checked_when_they_are_changed(name, value, error):
 def test_what_gives_theta_its_meaning_cannot_be_changed(name):
     with pytest.raises(AttributeError):
         setattr(nd.MLP((2, 3, 1), loss="squared_error"), name, None)
+
+
+def test_weights_are_set_from_a_list_as_keras_has_it():
+    net, other = nd.MLP((2, 3, 2), seed=1), nd.MLP((2, 3, 2), seed=2)
+    weights = other.get_weights()
+    weights[0][0, 0] = 7
+    assert other.weights[0][0, 0] != 7
+    net.set_weights(weights)
+    assert net.theta[0] == 7 and net.theta[1:].tobytes() == other.theta[1:].tobytes()
+    before = net.theta.copy()
+    for wrong, message in {
+        "too few": (weights[:-1], r"has the shapes \[\(2, 3\), \(3,\), \(3, 2\)\], but"),
+        "transposed": ([part.T for part in weights], "weights has the shapes"),
+        "NaN": ([*weights[:-1], [np.nan, 0]], "theta must be finite"),
+        "ragged": ([[[1, 2], [3]], *weights[1:]], r"weights\[0\] cannot be made an array"),
+    }.values():
+        with pytest.raises(ValueError, match=message):
+            net.set_weights(wrong)
+    assert net.theta.tobytes() == before.tobytes()
+
+
+@pytest.mark.parametrize("method", ["TNC", "SLSQP", "L-BFGS-B"])
+def test_any_of_scipys_minimisers_takes_it_as_an_objective(method):
+    net, X, y = net_and_data("cross_entropy")
+    limit = {"maxfun" if method == "TNC" else "maxiter": 50}
+    result = scipy.optimize.minimize(
+        net.loss_and_grad, net.theta, args=(X, y), jac=True, method=method, options=limit
+    )
+    assert result.fun < net.evaluate(X, y)[0]
+    assert net.loss_and_grad(net.theta, X, y)[1].dtype == net.dtype
 
 
 def test_a_ragged_theta_is_refused():

@@ -95,6 +95,9 @@ BAD_LABELS = {
     "strings": (LABELS.astype("U1"), TypeError, "dtype <U1, but class numbers from 0 to 1"),
     "objects": (LABELS.astype(object), TypeError, r"dtype object.*np\.unique\(y, return_inverse"),
     "float": (LABELS.astype(float), TypeError, "y has dtype float64, but class numbers"),
+    "a missing one": (
+        with_entry(LABELS.astype(float), 2, np.nan), ValueError, r"finite, but y\[2\] is nan"
+    ),
     "negative": (with_entry(LABELS, 2, -1), ValueError, r"y\[2\] is -1, .* classes 0 to 1"),
     "too large": (with_entry(LABELS, 3, 2), ValueError, r"y\[3\] is 2, .* classes 0 to 1"),
     "beyond int64": (with_entry(LABELS.astype(np.uint64), 3, 2**63), ValueError, f"is {2**63}, "),

@@ -32,7 +32,7 @@ BAD_OPTIONS = {
     "bool": ({"layer_sizes": (3, True)}, TypeError, "layer_sizes must be an integer"),
     "a number": ({"layer_sizes": 3}, TypeError, "layer_sizes must be a sequence of integers"),
     "a string": ({"layer_sizes": "32"}, TypeError, "layer_sizes must be a sequence of integers"),
-    "one class": ({"layer_sizes": (3, 1)}, ValueError, "at least two outputs; binary_cross"),
+    "one class": ({"layer_sizes": (3, 1)}, ValueError, "at least two outputs; with one, bin"),
     "activation": ({"activation": "swish"}, ValueError, "activation must be one of identity, relu"),
     "no activation": ({"activation": None}, TypeError, "activation must be a name or a pair"),
     "no loss": ({"loss": None}, TypeError, "loss must be a name or a pair of functions"),

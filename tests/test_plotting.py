@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from numadelta import MLP, History, plotting
+from numadelta.sweep_result import Sweep
 
 
 @pytest.fixture
@@ -268,6 +269,9 @@ RUNS = [
 ]
 
 
+FAILS = {0.9: [(0, np.nan), (1, 0.1)], 0.95: [(0, 0.2), (1, np.nan)]}
+
+
 def best_cell(ax):
     (frame,) = ax.patches
     return round(frame.get_x() + 0.5), round(frame.get_y() + 0.5)
@@ -306,6 +310,20 @@ def test_heat_map_is_of_one_lr_the_best_unless_told(pyplot, value, lr, shown):
     ax = plotting.rho_eps_heat_map(runs, value, lr=lr)
     assert ax.get_title() == f"lr = {shown:g}"
     assert texts(ax) == [{2.0: "0.7", 0.5: "0.1"}[shown]]
+
+
+@pytest.mark.parametrize(
+    "runs",
+    [
+        [run(0.9, 1e-6, 0.5), run(0.95, 1e-6, 0.5) | {"loss": 0.1}],
+        [run(rho, 1e-6, score, seed=seed) for rho in (0.9, 0.95) for seed, score in FAILS[rho]],
+    ],
+    ids=["a tie", "all have failed runs"],
+)
+def test_heat_map_frames_what_the_table_calls_best(pyplot, runs):
+    best = Sweep([row | {"seconds": 1.0} for row in runs]).best
+    assert best["rho"] == 0.95
+    assert best_cell(plotting.rho_eps_heat_map(runs)) == (0, 1)
 
 
 def test_heat_map_where_every_run_failed_has_no_best_cell(pyplot):

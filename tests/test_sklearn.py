@@ -368,6 +368,26 @@ def test_partial_fit_learns_from_batches_that_lack_a_class():
     assert model.score(X, CLASSES) > 0.6
 
 
+def test_partial_fit_does_not_wonder_about_many_classes():
+    labels = np.arange(40)
+    model = make("classes")
+    for _ in range(2):
+        model.partial_fit(np.eye(40), labels, classes=labels)
+    assert model.classes_.tolist() == labels.tolist()
+
+
+def test_more_talk_than_there_is_is_as_much_as_there_is(capsys):
+    make("binary", verbose=10).fit(X, BINARY)
+    assert "epoch 1/" in capsys.readouterr().out
+
+
+def test_options_are_checked_for_the_dtype_of_the_data():
+    options = {"rho": 1 - 1e-9, "eps": 1e-50}
+    make("binary", **options).fit(X, BINARY)
+    with pytest.raises(ValueError, match=r"rho must be in \[0, 1\) \(as float32\)"):
+        make("binary", **options).fit(X.astype(np.float32), BINARY)
+
+
 def test_partial_fit_goes_on_after_fit():
     model = fitted()
     model.partial_fit(X, BINARY)
@@ -893,7 +913,7 @@ BAD_OPTIONS = {
     "random_state": ({"random_state": "x"}, ValueError, "seed"),
     "tol": ({"tol": -1e-4}, ValueError, "tol must not be negative"),
     "NaN": ({"tol": np.nan}, ValueError, "tol must be finite"),
-    "verbose": ({"verbose": 3}, ValueError, "verbose must be 0, 1 or 2"),
+    "verbose": ({"verbose": -1}, ValueError, "verbose must be 0, 1 or 2"),
     "warm_start": ({"warm_start": "yes"}, TypeError, "warm_start must be True or False"),
     "early_stopping": ({"early_stopping": None}, TypeError, "early_stopping must be True or False"),
     "validation_fraction 0": ({"validation_fraction": 0}, ValueError, r"must be in \(0, 1\)"),
@@ -923,7 +943,7 @@ def test_options_that_are_refused(estimator, options, error, message):
 
 
 def test_options_of_one_estimator_that_are_refused():
-    with pytest.raises(ValueError, match="loss must be one of squared_error, but is 'mse'"):
+    with pytest.raises(ValueError, match="loss must be 'squared_error' or a pair .*, but is 'mse'"):
         make("numbers", loss="mse").fit(X, Z[:, 0])
     with pytest.raises(TypeError, match="loss must be a name or a pair of functions"):
         make("numbers", loss=(huber,)).fit(X, Z[:, 0])

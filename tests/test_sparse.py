@@ -449,3 +449,13 @@ def test_duplicates_whose_sum_overflows_are_refused():
     X = sparse.csr_array((huge, [1, 1], [0, 2]), shape=(1, 5))
     with pytest.raises(ValueError, match="X.data with its duplicates summed must be finite"):
         nd.MLP(SIZES).predict(X)
+
+
+def test_the_width_of_the_indices_is_no_other_training(tmp_path):
+    narrow = sparse.csr_array(np.eye(6, 5))
+    wide = sparse.csr_array((narrow.data, narrow.indices, narrow.indptr), shape=narrow.shape)
+    wide.indices, wide.indptr = wide.indices.astype(np.int64), wide.indptr.astype(np.int64)
+    labels, options = np.arange(6) % 3, {"epochs": 1, "batch_size": 2, "verbose": 0}
+    nd.MLP((5, 3)).fit(narrow, labels, checkpoint=tmp_path, **options)
+    nd.MLP((5, 3)).fit(wide, labels, checkpoint=tmp_path, resume=True, **options)
+    assert wide.indices.dtype == np.int64

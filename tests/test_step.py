@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import io
 import pickle
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -221,6 +222,18 @@ def test_a_restored_optimiser_goes_on_to_the_bit(save_and_restore, shape, dtype)
     assert (restored.steps, restored.skipped) == (opt.steps, opt.skipped) == (10, 0)
 
 
+def test_a_state_is_taken_over_in_the_memory_of_two_copies():
+    opt = nd.Adadelta(np.ones(1_000_000))
+    state = opt.state_dict()
+    tracemalloc.start()
+    try:
+        opt.load_state_dict(state)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 2.5 * opt.params.nbytes
+
+
 def test_a_state_dict_is_a_copy_and_the_same_each_time():
     x, g, _, _ = typical(5)
     opt = nd.Adadelta(x)
@@ -305,3 +318,18 @@ def test_a_number_with_no_dimension_is_stepped():
     x = np.array(3.0)
     nd.Adadelta(x).step(2 * x)
     assert x == pytest.approx(3.0 - np.sqrt(1e-6 / 0.05), rel=1e-6)
+
+
+@pytest.mark.parametrize("shared_delta", [False, [1, 2]])
+def test_a_state_goes_through_a_file_of_arrays(tmp_path, shared_delta):
+    options = {"lr": 0.5, "nonfinite": "skip", "maximize": True, "shared_delta": shared_delta}
+    params = np.ones(3, np.float32)
+    opt = nd.Adadelta(params, **options)
+    opt.step(np.arange(3, dtype=np.float32))
+    np.savez(tmp_path / "state.npz", **opt.state_dict())
+    other = nd.Adadelta(params.copy(), **options)
+    other.load_state_dict(dict(np.load(tmp_path / "state.npz")))
+    assert repr(other) == repr(opt)
+    for one in (opt, other):
+        one.step(np.ones(3, np.float32))
+    assert other.params.tobytes() == opt.params.tobytes()

@@ -112,6 +112,12 @@ def test_a_batch_larger_than_the_data_is_cut_with_a_warning():
     same_bits(net, exact)
 
 
+def test_the_default_batch_is_cut_in_silence():
+    net, X, y = net_and_data()
+    net.fit(X, y, epochs=1, verbose=0)
+    assert net.optimizer.steps == 1
+
+
 def test_the_default_rates_are_those_of_the_paper():
     net, X, y = net_and_data()
     fit(net, X, y)
