@@ -85,7 +85,7 @@ def main(size: int, sample: int, plot: str | None) -> None:
     seconds = time.perf_counter() - begin
     each = seconds / len(signals)
     print(
-        f"minimize_batch: {len(signals)} fits in {seconds:.2f} s, {1e6 * each:.1f} µs each, "
+        f"minimize_batch: {len(signals)} fits in {seconds:.2f} s, {1e6 * each:.1f} us each, "
         f"{np.median(result.nfev):.0f} evaluations (median), {result.success.mean():.3%} converged"
     )
     fitted = result.x.T.reshape(truth.shape)

@@ -90,14 +90,17 @@ def main(kills: int, seed: int) -> int:
             folder, result = Path(name, f"run{trainings}"), Path(name, f"result{trainings}")
             code = -1
             while code:
-                child = fork(folder, result)
-                while not any(folder.glob("step-*.npz")):
+                child, ended = fork(folder, result), 0
+                while not any(folder.glob("step-*.npz")) and not ended:
                     time.sleep(0.001)
-                if killed < kills:
-                    time.sleep(moments.random() * life / 8)
-                    os.kill(child, signal.SIGKILL)
-                code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-                if code > 0:
+                    ended, status = os.waitpid(child, os.WNOHANG)
+                if not ended:
+                    if killed < kills:
+                        time.sleep(moments.random() * life / 8)
+                        os.kill(child, signal.SIGKILL)
+                    status = os.waitpid(child, 0)[1]
+                code = os.waitstatus_to_exitcode(status)
+                if code > 0 or not any(folder.glob("step-*.npz")):
                     print("a training failed")
                     return 1
                 if code:

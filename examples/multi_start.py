@@ -87,7 +87,7 @@ def _report(name, values, evaluations, seconds):
     print(
         f"  {name:22} {hits / len(values):6.1%} reach the best, "
         f"{np.median(evaluations):4.0f} evaluations (median), "
-        f"{1e6 * seconds / len(values):6.0f} µs each"
+        f"{1e6 * seconds / len(values):6.0f} us each"
     )
 
 

@@ -8,6 +8,7 @@ import json
 import os
 import secrets
 import stat
+import sys
 import time
 import zipfile
 from contextlib import suppress
@@ -64,6 +65,28 @@ def check_target(path: str | os.PathLike[str]) -> None:
         raise FileExistsError(errno.EEXIST, "this is no regular file", str(path))
 
 
+def require_writable_file(path: str | os.PathLike[str], in_place: bool = False) -> None:
+    """Find out before a long run that a file could not be written after it.
+
+    It is replaced, for which its folder must be writable, or written to `in_place`.
+    """
+    path = Path(path)
+    parent = Path(os.path.realpath(path)).parent
+    if not parent.is_dir():
+        raise FileNotFoundError(f"there is no folder {parent} to write {path} into")
+    check_target(path)
+    if not (in_place and path.exists()):
+        require_writable(parent)
+    if path.exists():
+        require_writable(path)
+
+
+def require_writable(path: Path) -> None:
+    """Find out before a long run that a folder or a file could not be written to after it."""
+    if not os.access(path, os.W_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+
 def replace(path: str | os.PathLike[str], content: bytes) -> None:
     """Write a file as a whole or not at all, and remove what killed writers left beside it.
 
@@ -78,7 +101,7 @@ def replace(path: str | os.PathLike[str], content: bytes) -> None:
             _keep_mode(path, temporary)  # before anything is in it
             file.write(content)
             file.flush()
-            os.fsync(file.fileno())
+            sync(file.fileno())
         os.replace(temporary, path)
     except OSError as error:
         with suppress(OSError):
@@ -94,6 +117,8 @@ def replace(path: str | os.PathLike[str], content: bytes) -> None:
 
 def _keep_mode(path: Path, temporary: Path) -> None:
     """Give a new file the permissions of the one that it will replace, if that is a file."""
+    if sys.platform == "win32":  # which knows read-only files alone, and can remove none of them
+        return
     with suppress(OSError):  # there is none, or the file system has no modes
         mode = path.lstat().st_mode
         if stat.S_ISREG(mode):
@@ -125,12 +150,22 @@ def _remove_abandoned(folder: Path) -> None:
                 left.unlink()
 
 
+def sync(descriptor: int) -> None:
+    """Wait until the disk has what was written; on macOS fsync leaves it in the disk's memory."""
+    os.fsync(descriptor)
+    if sys.platform == "darwin":
+        import fcntl
+
+        with suppress(OSError):  # not every file system can
+            fcntl.fcntl(descriptor, fcntl.F_FULLFSYNC)
+
+
 def _sync_folder(folder: Path) -> None:
     """Make a rename last through a power failure, where the system can."""
     with suppress(OSError):  # as on Windows, and on some network drives
         descriptor = os.open(folder, os.O_RDONLY)
         try:
-            os.fsync(descriptor)
+            sync(descriptor)
         finally:
             os.close(descriptor)
 

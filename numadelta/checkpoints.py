@@ -223,7 +223,7 @@ def _check_context(settings: dict[str, Any], context: dict[str, Any]) -> None:
             warnings.warn(
                 f"{name} is the function of the checkpoint's training, but holds other values",
                 RuntimeWarning,
-                stacklevel=5,
+                stacklevel=4,
             )
 
 
@@ -245,4 +245,4 @@ def _make_way(
     for file in files:
         if file.name > _name(saved[0]["steps"]):  # `load` has passed over it
             with suppress(FileNotFoundError):
-                file.rename(file.with_suffix(".npz.damaged"))
+                file.replace(file.with_suffix(".npz.damaged"))

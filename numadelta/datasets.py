@@ -250,14 +250,24 @@ def _locate(
     elif value := os.environ.get(dataset.variable):
         folder, setting = Path(value), f"the environment variable {dataset.variable}"
     else:
-        folder, setting = _cache_folder() / dataset.folder, None
-    folder = folder.expanduser()
+        try:
+            folder, setting = _cache_folder() / dataset.folder, None
+        except RuntimeError as error:
+            raise FileNotFoundError(
+                f"there is no home folder, so no cache; set {dataset.variable} to a folder with "
+                f"the {dataset.title} files"
+            ) from error
+    # Not Path.expanduser, to which the name of no user is an error.
+    folder = Path(os.path.expanduser(folder))
 
     dotted = name.replace("-idx", ".idx")
     candidates = (f"{name}.gz", name, f"{dotted}.gz", dotted)
     for candidate in candidates:
-        if (folder / candidate).is_file():
-            return folder / candidate
+        path = folder / candidate
+        # A home that must not be entered has no cache; with a folder that was named it is an error.
+        found = os.path.isfile(path) if setting is None else path.is_file()
+        if found:
+            return path
 
     missing = f"found none of {', '.join(candidates)} in {folder}"
     if setting is not None:

@@ -20,8 +20,17 @@ def fingerprint(function: Any) -> str:
     name = getattr(function, "__qualname__", type(function).__qualname__)
     if code is None:
         return str(name)
-    constants = [constant for constant in code.co_consts if not isinstance(constant, CodeType)]
+    constants = [_in_order(part) for part in code.co_consts if not isinstance(part, CodeType)]
     return f"{name} {zlib.crc32(code.co_code + repr((constants, code.co_names)).encode()):08x}"
+
+
+def _in_order(constant: Any) -> Any:
+    """Return a constant without the order of sets, which is another one in each process."""
+    if isinstance(constant, tuple):
+        return tuple(map(_in_order, constant))
+    if isinstance(constant, frozenset):
+        return frozenset, sorted(repr(_in_order(part)) for part in constant)
+    return constant
 
 
 def held(function: Any) -> str:

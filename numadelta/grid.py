@@ -147,7 +147,7 @@ def sweep(
                 rows[key(row)] = row
                 if verbose and bar is None:
                     text = "  ".join(f"{name} {row[name]:.4g}" for name in (*RUN, *FIGURES))
-                    print(f"run {len(rows)}/{len(runs)}  {text}", flush=True)
+                    progress.say(f"run {len(rows)}/{len(runs)}  {text}")
     return Sweep(rows.values())
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -16,16 +15,18 @@ class Terminated(KeyboardInterrupt):
 @contextmanager
 def termination_interrupts() -> Iterator[None]:
     """Raise `Terminated` on SIGTERM, where its handler is the default one."""
-    main = threading.current_thread() is threading.main_thread()
-    if not main or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
-        yield
-        return
 
     def interrupt(signum: int, frame: Any) -> None:
         raise Terminated
 
-    signal.signal(signal.SIGTERM, interrupt)
+    handled = signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    try:
+        if handled:
+            signal.signal(signal.SIGTERM, interrupt)
+    except ValueError:  # not in the main thread
+        handled = False
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        if handled:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import sys
 import warnings
+from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -38,10 +40,18 @@ def make(verbose: int, epochs: int, batches: int, done: int = 0) -> Silent:
 def bar_maker() -> Any:
     """Return tqdm's bar, or None where none can be shown."""
     # A notebook is no terminal, but tqdm.auto knows how to draw in it.
-    if sys.stderr.isatty() or "ipykernel" in sys.modules:
+    if has_terminal() or "ipykernel" in sys.modules:
         with suppress(ImportError):
             return import_tqdm()
     return None
+
+
+def has_terminal() -> bool:
+    """Tell whether stderr is a terminal; it may be None, as in pythonw, or closed."""
+    try:
+        return sys.stderr.isatty()
+    except (AttributeError, ValueError):
+        return False
 
 
 def import_tqdm() -> Any:
@@ -77,10 +87,10 @@ class _Lines(Silent):
         self.epochs = epochs
 
     def end_epoch(self, epoch: int, logs: dict[str, Any]) -> None:
-        print(f"epoch {epoch + 1}/{self.epochs}  {_summary(logs, LINE)}", flush=True)
+        self.note(f"epoch {epoch + 1}/{self.epochs}  {_summary(logs, LINE)}")
 
     def note(self, text: str) -> None:
-        print(text, flush=True)
+        say(text)
 
 
 class _Bar(Silent):
@@ -97,12 +107,26 @@ class _Bar(Silent):
         self.bar.set_postfix_str(_summary(logs, names))
 
     def note(self, text: str) -> None:
-        self.bar.write(text)
+        say(text, self.bar.write)
 
     def close(self, on_purpose: bool = False) -> None:
         self.bar.close()
         if on_purpose and hasattr(self.bar, "disp"):  # in a notebook it is red if it is not full
             self.bar.disp(bar_style="info")
+
+
+_print = partial(print, flush=True)
+
+
+def say(text: str, write: Callable[[str], Any] = _print) -> None:
+    """Write a line to stdout, as far as there is one: a training shall not end for it."""
+    if sys.stdout is None or getattr(sys.stdout, "closed", False):
+        return
+    try:
+        write(text)
+    except UnicodeEncodeError:
+        encoding = sys.stdout.encoding
+        write(text.encode(encoding, "backslashreplace").decode(encoding))
 
 
 def _summary(logs: dict[str, Any], names: tuple[str, ...]) -> str:

@@ -35,7 +35,7 @@ def opened(path: str | os.PathLike[str] | None, description: dict[str, Any]) -> 
             record = {name: None if value != value else value for name, value in record.items()}
             file.write(json.dumps(record, allow_nan=False).encode() + b"\n")
             file.flush()
-            os.fsync(file.fileno())
+            checkpoint.sync(file.fileno())
 
         file.seek(0)
         *lines, torn = file.read().split(b"\n")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -26,14 +27,19 @@ _last_use = 0
 
 
 def ticks() -> NDArray[Any]:
-    """Return an array whose element grows every 20 ms, for at least a second from now."""
+    """Return an array whose element grows every 20 ms, for at least a second from now.
+
+    It stands still where no thread can be started, as when Python ends.
+    """
     global _thread, _last_use
     _last_use = int(_ticks[0])
     if _thread is None:
         with _lock:
             if _thread is None:
-                _thread = threading.Thread(target=_run, name="numadelta clock", daemon=True)
-                _thread.start()
+                thread = threading.Thread(target=_run, name="numadelta clock", daemon=True)
+                with suppress(RuntimeError):
+                    thread.start()
+                    _thread = thread
     _wanted.set()
     return _ticks
 

@@ -22,7 +22,7 @@ def python(tmp_path):
 
     def run(script: str, *flags: str, **environment: str) -> str:
         path = tmp_path / f"script{next(numbers)}.py"
-        path.write_text(textwrap.dedent(script))
+        path.write_text(textwrap.dedent(script), encoding="utf-8")
         done = subprocess.run(
             [sys.executable, *flags, str(path)],
             cwd=tmp_path,

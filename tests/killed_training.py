@@ -124,16 +124,20 @@ def kill_often(folder, kills, seed=0, number=signal.SIGKILL):
         run, result = Path(folder) / f"run{report['trainings']}", Path(folder) / "result"
         while not result.exists():
             before = temporaries(run)
-            child = forked(run, result)
-            while not load_newest(run):
+            child, ended = forked(run, result), 0
+            while not load_newest(run) and not ended:
                 time.sleep(0.0005)
-            doomed, end = report["kills"] < kills, time.perf_counter() + moments.random() * life / 4
+                ended, status = os.waitpid(child, os.WNOHANG)
+            doomed = report["kills"] < kills and not ended
+            end = time.perf_counter() + moments.random() * life / 4
             while doomed and time.perf_counter() < end:
                 assert load_newest(run)
                 report["loaded"] += 1
             if doomed:
                 os.kill(child, number)
-            code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+            if not ended:
+                status = os.waitpid(child, 0)[1]
+            code = os.waitstatus_to_exitcode(status)
             gentle = number != signal.SIGKILL
             assert code in (0, -number, *[INTERRUPTED] * gentle), code
             if code == 0:  # it was done before

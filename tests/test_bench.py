@@ -229,6 +229,7 @@ def test_without_matplotlib_the_extra_is_named(monkeypatch, tmp_path):
     [
         ("raise MemoryError('too much')", "MemoryError: too much"),
         ("raise ValueError('no compiler\\n\\nSet X=1 for more.')", "ValueError: no compiler"),
+        ("import os; os.write(2, b'\\xff\\n'); raise OSError('not UTF-8')", "OSError: not UTF-8"),
         ("import sys; sys.exit(7)", "exit status 7, no result"),
         ("import os; os.abort()", "no result"),
         ("print('no JSON')", "exit status 0, no result"),
@@ -442,6 +443,19 @@ def test_the_first_call_has_two_parts():
 def test_a_busy_machine_is_reported(load, busy):
     machine = report.describe_machine(2) | {"load": load}
     assert ("busy (load 3.5)" in report.head(machine, quick=False)) is busy
+
+
+def test_a_load_that_is_not_told_is_not_known(monkeypatch):
+    def refuse():
+        raise OSError
+
+    monkeypatch.setattr(report.os, "getloadavg", refuse, raising=False)
+    assert report.describe_machine(2)["load"] is None
+
+
+def test_without_stderr_nobody_is_told_how_far_it_is(monkeypatch):
+    monkeypatch.setattr(sys, "stderr", None)
+    runner._say("a job")
 
 
 @pytest.mark.parametrize(

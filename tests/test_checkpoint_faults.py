@@ -217,6 +217,21 @@ def test_nothing_is_put_aside_in_a_folder_that_is_only_read(folder, whole, tmp_p
         assert contents(folder) == before
 
 
+def test_a_file_put_aside_may_replace_an_earlier_one(folder, whole, monkeypatch):
+    def rename(path, target):
+        """Refuse what is there, as Windows does."""
+        if target.exists():
+            raise FileExistsError(target)
+        os.rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", rename)
+    (folder / f"{step(5)}.damaged").write_bytes(b"earlier")
+    (folder / step(5)).write_bytes(b"later")
+    with pytest.warns(RuntimeWarning, match=f"{step(4)}, for .*{step(5)}"):
+        assert end(*fit(checkpoint=folder, resume=True)) == whole
+    assert (folder / f"{step(5)}.damaged").read_bytes() == b"later"
+
+
 def test_several_damaged_files_are_passed_over(folder, whole):
     for number in (4, 5):
         (folder / step(number)).write_bytes(b"")
@@ -751,6 +766,32 @@ def test_the_limit_of_a_file_size_is_met_likewise(tmp_path, python):
     assert warning.startswith("2 checkpoints could not be written: " + too_large)
     assert files_later == str(["best.npz", *map(step, (0, 3, 9))])
     assert equal == "True"
+
+
+def test_a_read_only_file_leaves_no_read_only_temporary_file_on_windows(tmp_path, monkeypatch):
+    """There it can be neither replaced nor removed."""
+    modes = []
+
+    def refuse(temporary, path):
+        modes.append(os.stat(temporary).st_mode & 0o200)
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    path = tmp_path / "net.npz"
+    path.touch(0o444)
+    monkeypatch.setattr(sys, "platform", "win32")
+    monkeypatch.setattr(os, "replace", refuse)
+    with pytest.raises(PermissionError, match="net"):
+        checkpoint.replace(path, b"")
+    assert modes == [0o200] and names(tmp_path) == ["net.npz"]
+
+
+def test_on_macos_a_file_is_written_through_to_the_disk(tmp_path, monkeypatch):
+    fcntl, calls = types.ModuleType("fcntl"), []
+    fcntl.F_FULLFSYNC, fcntl.fcntl = 51, lambda descriptor, command: calls.append(command)
+    monkeypatch.setitem(sys.modules, "fcntl", fcntl)
+    monkeypatch.setattr(sys, "platform", "darwin")
+    checkpoint.replace(tmp_path / "net.npz", b"")
+    assert calls == [51, 51]  # of the file and the folder
 
 
 # Kills, and what they leave

@@ -16,7 +16,7 @@ from numba import config, njit, types
 from numba.core.errors import NumbaError
 
 import numadelta as nd
-from numadelta import compiled, compiling, descent
+from numadelta import compiled, compiling, descent, ticker
 
 pytestmark = pytest.mark.skipif(
     bool(config.DISABLE_JIT), reason="there is no compiled driver where Numba compiles nothing"
@@ -687,7 +687,7 @@ def test_another_process_finds_the_driver_in_the_disk_cache(python):
 
 
 def test_a_change_of_any_file_of_the_package_invalidates_the_disk_cache(tmp_path, monkeypatch):
-    for file in Path(compiling.__file__).parent.glob("*.py"):
+    for file in Path(compiling.__file__).parent.glob("[!.]*.py"):
         shutil.copy(file, tmp_path)
     monkeypatch.setattr(compiling, "__file__", str(tmp_path / "compiling.py"))
     fingerprint = compiling._fingerprint.__wrapped__
@@ -698,3 +698,19 @@ def test_a_change_of_any_file_of_the_package_invalidates_the_disk_cache(tmp_path
         assert fingerprint() != before
         file.write_text(source, "utf-8")
     assert fingerprint() == before
+    (tmp_path / ".#mlp.py").write_text("an editor's")
+    (tmp_path / "unreadable.py").mkdir()
+    assert fingerprint() == before
+
+
+def test_where_no_thread_can_be_started_there_is_no_clock(monkeypatch):
+    """As in functions that `atexit` calls."""
+
+    def refuse(thread):
+        raise RuntimeError("can't create new thread at interpreter shutdown")
+
+    monkeypatch.setattr(ticker, "_thread", None)
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    before = ticker.ticks()[0]
+    assert nd.minimize(inplace, START, DATA, jac="inplace").success
+    assert ticker.ticks()[0] == before

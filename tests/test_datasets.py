@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import hashlib
 import logging
@@ -30,6 +31,7 @@ except ImportError:
 REAL_MNIST = os.environ.get("NUMADELTA_DATA")
 REAL_FASHION_MNIST = os.environ.get("NUMADELTA_FASHION_DATA")
 TRAIN_IMAGES = "train-images-idx3-ubyte"
+CACHE_FOLDER = datasets._cache_folder
 
 PAGE = b"<!DOCTYPE html><title>502 Bad Gateway</title>"
 
@@ -353,6 +355,32 @@ def test_the_cache_folder_is_the_one_pooch_would_choose(monkeypatch):
     assert datasets._cache_folder() == pooch.os_cache("numadelta")
 
 
+def test_without_a_home_there_is_no_cache(monkeypatch, load, data):
+    """As for a user that the system does not list."""
+    monkeypatch.setattr(datasets, "_cache_folder", CACHE_FOLDER)
+    for variable in ("XDG_CACHE_HOME", "LOCALAPPDATA"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setattr(os.path, "expanduser", lambda path: path)
+    with pytest.raises(FileNotFoundError, match=f"no home folder.*set {data.variable} to a folder"):
+        load()
+
+
+def test_a_cache_in_a_home_that_must_not_be_entered_has_no_files(monkeypatch, cache, load, data):
+    stat = os.stat
+
+    def stat_or_refuse(path, *arguments, **options):
+        if str(path).startswith(str(cache)):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return stat(path, *arguments, **options)
+
+    put_tiny(cache)
+    monkeypatch.setattr(os, "stat", stat_or_refuse)
+    with pytest.raises(FileNotFoundError, match=f"download is off; set {data.variable}"):
+        load(download=False)
+    with pytest.raises(OSError, match=cache.name):
+        load(cache)
+
+
 # Files that are missing from an explicit place
 
 
@@ -368,6 +396,11 @@ def test_a_file_missing_from_data_dir_is_named_and_not_downloaded(tmp_path, mirr
 def test_a_data_dir_that_does_not_exist_is_named(tmp_path, load):
     with pytest.raises(FileNotFoundError, match=r"nowhere.*data_dir"):
         load(tmp_path / "nowhere")
+
+
+def test_so_is_one_in_the_home_of_nobody(load):
+    with pytest.raises(FileNotFoundError, match=r"~nobody-of-this-name.digits.*data_dir"):
+        load("~nobody-of-this-name/digits")
 
 
 def test_an_environment_variable_that_points_nowhere_is_named(tmp_path, monkeypatch, load, data):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import zlib
 from functools import partial
 
 import numpy as np
@@ -135,7 +136,33 @@ def test_another_process_has_the_same(python):
         helper = njit(lambda z: z * value)
         return lambda z: helper(z) if z in ("a", "b", "c") else object
 
-    print(*[call(f) for call in (fingerprint, held) for f in (make(2.5), partial(make(1), 2))])
+    functions = [
+        *(make(2.5), partial(make(1), 2)),
+        lambda phase: phase in {"warm", "cold", "hot", ("sets", "are", "sorted"), None},
+        lambda phase: [lambda: phase in {"warm", "cold", "hot"}],
+    ]
+    print(*[call(f) for call in (fingerprint, held) for f in functions])
     """
-    first, second = python(script), python(script)
+    first, second = (python(script, PYTHONHASHSEED=seed) for seed in "12")
     assert first == second and "lambda" in first
+
+
+def test_sets_tell_functions_apart():
+    functions = [
+        lambda z: z in {"a", "b"},
+        lambda z: z in {"a", "c"},
+        lambda z: z in {"a", ("b",)},
+        lambda z: z in {1, 2},
+        lambda z: z in {"1", "2"},
+    ]
+    assert len(set(map(fingerprint, functions))) == len(functions)
+
+
+def test_a_checksum_is_what_checkpoints_have_had_from_the_first():
+    def function(z):
+        return np.sin(z) if z in (1, "a", (None, 2.5)) else b"c"
+
+    code = function.__code__
+    assert not [part for part in code.co_consts if isinstance(part, frozenset)]
+    then = code.co_code + repr((list(code.co_consts), code.co_names)).encode()
+    assert fingerprint(function).endswith(f" {zlib.crc32(then):08x}")

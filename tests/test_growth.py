@@ -149,6 +149,7 @@ def test_caches_are_read_as_linux_tells_them(monkeypatch, tmp_path):
         folder.mkdir()
         for name, value in zip(("type", "level", "size"), values, strict=True):
             (folder / name).write_text(f"{value}\n")
+    (tmp_path / "index3").mkdir()  # without files, as virtual machines may have it
     monkeypatch.setattr(growth_points, "CACHES", tmp_path)
     assert growth_points.caches() == {1: 48 * 1024, 2: 1024 * 1024}
     expected = [{"at": 65_536.0, "why": "four arrays fill L2"}]
@@ -164,8 +165,14 @@ def test_only_openblas_is_known_to_begin_with_threads(monkeypatch):
     monkeypatch.setattr(growth_steps, "thread_counts", lambda: [2, 1])
     monkeypatch.setattr(growth_steps.np, "show_config", blas("scipy-openblas"))
     assert growth_steps._blas_mark() == [{"at": 8970, "why": "BLAS threads begin"}]
-    monkeypatch.setattr(growth_steps.np, "show_config", blas("accelerate"))
-    assert growth_steps._blas_mark() == []
+    for other in (blas("accelerate"), lambda mode: {"Build Dependencies": {}}):
+        monkeypatch.setattr(growth_steps.np, "show_config", other)
+        assert growth_steps._blas_mark() == []
+
+
+def test_a_worker_may_write_what_is_no_text(fake_workers):
+    fake_workers(a=("-c", r"import os; os.write(1, b'{\"title\": \"\xff\"}')"))
+    assert growth._measure("a", True, 1) == {"title": "\N{REPLACEMENT CHARACTER}"}
 
 
 # The command

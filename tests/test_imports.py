@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 import platform
 import re
+import sys
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +17,7 @@ import numadelta as nd
 from numadelta import kernels
 
 PACKAGE = Path(nd.__file__).parent
-TREES = {path.stem: ast.parse(path.read_text("utf-8")) for path in PACKAGE.glob("*.py")}
+TREES = {path.stem: ast.parse(path.read_text("utf-8")) for path in PACKAGE.glob("[!.]*.py")}
 # Each of these folders is one room, whose files may import each other.
 ROOMS = {
     f"{path.parent.name}.{path.stem}": ast.parse(path.read_text("utf-8"))
@@ -54,6 +56,13 @@ def calls_of(function, tree):
     return [
         c for c in calls if function in (getattr(c.func, "attr", ""), getattr(c.func, "id", ""))
     ]
+
+
+def has_root_and_quotient(tree):
+    powers = [node for node in ast.walk(tree) if isinstance(getattr(node, "op", None), ast.Pow)]
+    halves = [p for p in powers if getattr(getattr(p, "right", None), "value", None) == 0.5]
+    has_quotient = any(isinstance(node, ast.Div) for node in ast.walk(tree))
+    return has_quotient and bool(halves or calls_of("sqrt", tree))
 
 
 # What `import numadelta` gives and costs
@@ -118,16 +127,35 @@ def test_two_files_alone_import_cuda():
 
 
 def test_the_root_of_the_rule_stands_in_one_place():
-    functions = [node for node in ast.walk(TREES["kernels"]) if isinstance(node, ast.FunctionDef)]
-    of_quotients = [
-        function.name
-        for function in functions
-        for call in calls_of("sqrt", function)
-        if any(isinstance(node, ast.Div) for node in ast.walk(call))
-    ]
-    assert of_quotients == ["effective_rate"]
-    for module in ("cpu", "shared", "optimizer"):
-        assert not calls_of("sqrt", TREES[module])
+    """All with a root and a quotient are listed, but for those of others, which `bench` has."""
+    assert {
+        f"{module}.{function.name}"
+        for module, tree in (TREES | ROOMS).items()
+        if not module.startswith("bench.")
+        for function in ast.walk(tree)
+        if isinstance(function, ast.FunctionDef) and has_root_and_quotient(function)
+    } == {
+        "kernels.effective_rate",
+        "kernels.largest_usable",
+        "differences.step_of",
+        "mlp._initialize",
+        "plotting.first_layer_weights",
+    }
+
+
+def test_what_is_imported_is_declared_and_tested_in_its_oldest_version():
+    root = PACKAGE.parent
+    project = tomllib.loads((root / "pyproject.toml").read_text("utf-8"))["project"]
+    extras = project["optional-dependencies"]
+    declared = " ".join(sum(extras.values(), project["dependencies"]))
+    names = {name.split(".")[0] for tree in (TREES | ROOMS).values() for name in imported(tree)}
+    standard = sys.stdlib_module_names | {"annotationlib"}  # the latter from Python 3.14 on
+    for name in names - standard - {"numadelta"}:
+        assert re.search(rf"\b{name.replace('sklearn', 'scikit-learn')}\b", declared), name
+    pins = (root / ".github" / "minimum-versions.txt").read_text("utf-8")
+    for name, version in re.findall(r"^([\w-]+)==([\d.]+)\.0$", pins, re.M):
+        assert f"{name}>={version} " in declared + " "
+    assert set(re.findall(r"^([\w-]+)==", pins, re.M)) > {"numpy", "joblib", "threadpoolctl"}
 
 
 def test_no_check_is_an_assert():

@@ -28,7 +28,7 @@ def run_example(name, *arguments, folder):
     process = subprocess.run(
         [sys.executable, EXAMPLES / name, *map(str, arguments)],
         cwd=folder,
-        env={**os.environ, "MPLBACKEND": "agg"},
+        env={**os.environ, "MPLBACKEND": "agg", "PYTHONIOENCODING": "ascii"},
         capture_output=True,
         text=True,
     )
@@ -174,6 +174,25 @@ def test_dropout_mnist_draws_four_pictures(tmp_path):
 def test_kill_and_resume_ends_with_the_same_bits(tmp_path):
     out = run_example("kill_and_resume.py", "--kills", 20, folder=tmp_path)
     assert re.search(r"final bits equal +yes", out)
+
+
+@slow_without_jit
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_kill_and_resume_ends_if_a_training_dies_before_its_first_checkpoint(python):
+    script = f"""
+    import os, signal, sys
+    sys.path.insert(0, {str(EXAMPLES)!r})
+    import kill_and_resume
+
+    def train_or_die(folder, parent=os.getpid(), train=kill_and_resume.train):
+        if os.getpid() != parent:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return train(folder)
+
+    kill_and_resume.train = train_or_die
+    print(kill_and_resume.main(1, 0))
+    """
+    assert python(script, "-Wignore::DeprecationWarning").split("\n")[-1] == "1"
 
 
 @slow_without_jit

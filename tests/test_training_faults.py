@@ -156,7 +156,7 @@ class Moments:
 
     FILES = {
         str(path)
-        for path in Path(training.__file__).parent.glob("*.py")
+        for path in Path(training.__file__).parent.glob("[!.]*.py")
         if path.stem not in ("kernels", "layers", "losses", "products")
     }
 
@@ -408,6 +408,18 @@ def test_a_training_in_another_thread_leaves_signals_alone(sigterm):
         history = pool.submit(fit, net, X, y, callbacks=[watch]).result()
     assert history.epoch == [0, 1]
     assert handlers == [signal.SIG_DFL] * 6
+    same_bits(net, after_steps(6))
+
+
+def test_a_thread_that_is_the_main_one_for_threading_alone_trains_without_a_handler(monkeypatch):
+    """As where another thread has imported threading first."""
+
+    def refuse(number, handler):
+        raise ValueError("signal only works in main thread of the main interpreter")
+
+    monkeypatch.setattr(signal, "signal", refuse)
+    net, X, y = net_and_data()
+    fit(net, X, y)
     same_bits(net, after_steps(6))
 
 

@@ -19,7 +19,7 @@ from pathlib import Path
 # asv goes to and fro between commits in one environment, and each would have to be compiled anew.
 if "numba" not in sys.modules:
     _package = Path(find_spec("numadelta").origin).parent
-    _sources = b"".join(file.read_bytes() for file in sorted(_package.rglob("*.py")))
+    _sources = b"".join(file.read_bytes() for file in sorted(_package.rglob("[!.]*.py")))
     os.environ["NUMBA_CACHE_DIR"] = str(
         Path(tempfile.gettempdir(), "numadelta-asv", sha256(_sources).hexdigest()[:16])
     )

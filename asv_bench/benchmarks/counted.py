@@ -282,7 +282,7 @@ class Package:
         """The files of the package, compressed."""
         folder, packed = Path(nd.__file__).parent, io.BytesIO()
         with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as wheel:
-            for file in sorted(folder.rglob("*.py")):
+            for file in sorted(folder.rglob("[!.]*.py")):
                 wheel.writestr(str(file.relative_to(folder)), file.read_bytes())
         return len(packed.getvalue()) / 1024
 

@@ -6,7 +6,6 @@ workers, made of what is in `growth_points`.  `growth_picture` draws what they f
 
 from __future__ import annotations
 
-import errno
 import json as json_format
 import os
 import subprocess
@@ -14,6 +13,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from numadelta import checkpoint, extras
 from numadelta.bench import growth_picture, report, runner
 
 # By name of the sweep, which is that of the worker's task and of the picture.
@@ -51,11 +51,10 @@ def run(folder: str | os.PathLike[str], quick: bool = False, json: bool = False)
     OSError
         If the folder cannot be made or written to.
     """
-    growth_picture.require_matplotlib()
+    extras.require_matplotlib("pictures need")
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    if not os.access(folder, os.W_OK):
-        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
+    checkpoint.require_writable(folder)
     threads = runner.thread_count()
     machine = report.describe_machine(threads)
     where = f"{machine['cpu']}, {machine['cores']} cores" + (", quick" if quick else "")
@@ -80,7 +79,7 @@ def _measure(name: str, quick: bool, threads: int) -> dict[str, Any] | None:
     """Run the worker of a sweep; None if it failed, for a reason that it has printed."""
     command = [sys.executable, *WORKERS[name], name, *(["--quick"] if quick else [])]
     environ = runner.environment(threads, None)
-    done = subprocess.run(command, env=environ, stdout=subprocess.PIPE, text=True)
+    done = subprocess.run(command, env=environ, stdout=subprocess.PIPE, text=True, errors="replace")
     if done.returncode:
         print(f"{name}: the worker failed, exit status {done.returncode}", file=sys.stderr)
         return None

@@ -14,16 +14,6 @@ PANEL_WIDTH, LABEL_GAP = 500, 15
 UNITS = {"ns": ("ns", 1e9), "us": ("\N{MICRO SIGN}s", 1e6)}
 
 
-def require_matplotlib() -> None:
-    """Say which extra is missing."""
-    try:
-        import matplotlib  # noqa: F401
-    except ImportError as error:
-        raise ImportError(
-            "pictures need matplotlib: pip install numadelta[plot]", name="matplotlib"
-        ) from error
-
-
 def draw(sweep: dict[str, Any], machine: str) -> Any:
     """Draw the times over the size, and below the times for each element, where bends show best.
 

@@ -118,9 +118,12 @@ def caches() -> dict[int, int]:
     """Return the bytes of the data caches that a core can use, by level; empty if not known."""
     found = {}
     for cache in CACHES.glob("index*"):
-        kind, level, size = (
-            (cache / name).read_text().strip() for name in ("type", "level", "size")
-        )
+        try:
+            kind, level, size = (
+                (cache / name).read_text().strip() for name in ("type", "level", "size")
+            )
+        except OSError:  # not all systems tell all
+            continue
         if kind != "Instruction":
             found[int(level)] = int(size.removesuffix("K")) * 1024
     return found

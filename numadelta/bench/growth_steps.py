@@ -136,8 +136,8 @@ def _net(width: int) -> Net:
 
 def _blas_mark() -> list[dict[str, Any]]:
     """Return a mark where OpenBLAS begins to use threads, if NumPy has it."""
-    blas = np.show_config("dicts")["Build Dependencies"]["blas"]["name"]
-    if "openblas" not in blas or max(thread_counts()) == 1:
+    blas = np.show_config("dicts")["Build Dependencies"].get("blas", {})
+    if "openblas" not in blas.get("name", "") or max(thread_counts()) == 1:
         return []
     width = math.isqrt(2 * OPENBLAS_SHARE // BATCH)
     return [mark(parameter_count(_net(width).sizes), "BLAS threads begin")]

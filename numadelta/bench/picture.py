@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from numadelta import checkpoint
+from numadelta import checkpoint, extras
 from numadelta.bench.report import percent, quantity
 from numadelta.bench.runner import Result, Row
 
@@ -28,22 +27,14 @@ COLORS = {
 
 def check(path: str | os.PathLike[str]) -> None:
     """Find out before measuring what would make the picture fail after it."""
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise ImportError(
-            "--plot needs matplotlib: pip install numadelta[plot]", name="matplotlib"
-        ) from error
+    extras.require_matplotlib("--plot needs")
+    from matplotlib.figure import Figure
+
     path = Path(path)
     formats = Figure().canvas.get_supported_filetypes()
     if path.suffix.lower().removeprefix(".") not in formats:
         raise ValueError(f"{path} does not end in .{', .'.join(sorted(formats))}")
-    checkpoint.check_target(path)
-    folder = path.absolute().parent
-    if not folder.is_dir():
-        raise FileNotFoundError(f"there is no folder {folder} to write {path} into")
-    if not os.access(path if path.exists() else folder, os.W_OK):
-        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+    checkpoint.require_writable_file(path, in_place=True)
 
 
 def draw(path: str | os.PathLike[str], title: str, results: Sequence[Result]) -> None:

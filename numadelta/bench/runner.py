@@ -14,6 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from numadelta import progress
 from numadelta.bench.jobs import Contestant, Job
 
 OK, MISSING, FAILED, LEFT_OUT = "ok", "missing", "failed", "left out"
@@ -152,7 +153,14 @@ def _entry(contestant: Contestant, quick: bool) -> Row:
 def _run(contestant: Contestant, row: Row, quick: bool, environ: dict[str, str]) -> None:
     command = [sys.executable, *contestant.command, *(["--quick"] if quick else [])]
     try:
-        done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=TIMEOUT)
+        done = subprocess.run(
+            command,
+            env=environ,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=TIMEOUT,
+        )
     except subprocess.TimeoutExpired:
         row.status, row.error = FAILED, f"took longer than {TIMEOUT:.0f} s"
         return
@@ -188,5 +196,5 @@ def _reason(stderr: str) -> str:
 
 
 def _say(what: str) -> None:
-    if sys.stderr.isatty():
+    if progress.has_terminal():
         print(f"\r\x1b[K{what}", end="", file=sys.stderr, flush=True)
