@@ -6,8 +6,10 @@ import inspect
 import sys
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import OptimizeResult, OptimizeWarning
 
@@ -44,6 +46,18 @@ def as_result(vectors: NDArray[Any], run: Any) -> OptimizeResult:
         success=status == 0,
         message=message,
     )
+
+
+def lacks_start_gradient(runs: NDArray[Any]) -> NDArray[np.bool_]:
+    """Tell which runs have ended where they began, at a finite value with NaN in the gradient."""
+    ended = (runs["end"] == state.NONFINITE) & (runs["nit"] <= 0)
+    return ended & np.isfinite(runs["value"])
+
+
+def attach(error: BaseException, result: OptimizeResult) -> None:
+    """Give an exception what was found before it, unless it takes no attributes."""
+    with suppress(AttributeError, TypeError):
+        error.result = result  # type: ignore[attr-defined]
 
 
 def reporter(

@@ -20,8 +20,12 @@ def as_arrays(bounds: Any, x: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]
             for limits, end in zip(pairs, (-np.inf, np.inf), strict=True)
         )
     except (TypeError, ValueError) as error:
+        hint = ""
+        if callable(bounds) or isinstance(bounds, (bool, str)):  # in the place of SciPy's jac
+            hint = "; there is no method here, so best pass jac and bounds by keyword"
         raise ValueError(
-            f"bounds must be a Bounds object or a sequence of (min, max) pairs of numbers: {error}"
+            "bounds must be a Bounds object or a sequence of (min, max) pairs of numbers: "
+            f"{error}{hint}"
         ) from error
     if {lowest.size, highest.size} - {1, x.size}:
         raise ValueError("The number of bounds is not compatible with the length of `x0`.")

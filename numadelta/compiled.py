@@ -27,7 +27,7 @@ from numadelta.pointers import Address, address_of, compiled_overload, function_
 from numadelta.ticker import ticks
 
 
-def _evaluate(fun, jac, given, grad, args):
+def _evaluate(fun, given, grad, args):
     """Return the value at `given`; write the gradient to `grad` if it comes with it."""
     raise NotImplementedError  # compiled only
 
@@ -49,24 +49,24 @@ def _is_in_place(fun, args):
 
 
 @overload(_evaluate)
-def _overload_evaluate(fun, jac, given, grad, args):
+def _overload_evaluate(fun, given, grad, args):
     if _has_pair(fun):
 
-        def evaluate(fun, jac, given, grad, args):
+        def evaluate(fun, given, grad, args):
             value, gradient = fun(given, *args)
             _take(gradient, grad)
             return np.float64(value)
 
     elif _is_in_place(fun, args):
 
-        def evaluate(fun, jac, given, grad, args):
+        def evaluate(fun, given, grad, args):
             for i in range(grad.size):
                 grad[i] = np.nan
             return np.float64(fun(given, grad, *args))
 
     else:
 
-        def evaluate(fun, jac, given, grad, args):
+        def evaluate(fun, given, grad, args):
             return np.float64(fun(given, *args))
 
     return evaluate
@@ -75,74 +75,81 @@ def _overload_evaluate(fun, jac, given, grad, args):
 @overload(_differentiate)
 def _overload_differentiate(fun, jac, scheme, rel_step, vectors, run, args, ticks, now):
     if _has_pair(fun) or _is_in_place(fun, args):
-
-        def differentiate(fun, jac, scheme, rel_step, vectors, run, args, ticks, now):
-            pass
-
-    elif isinstance(jac, types.NoneType):
-        real = vectors.dtype
-        result = fun.signature.return_type
+        return _keep_gradient
+    if isinstance(jac, types.NoneType):
+        result, real = fun.signature.return_type, vectors.dtype
         coarser = result if isinstance(result, types.Float) and result < real else real
-        precision = float(np.finfo(coarser.name).eps)
+        return _real_differences(float(np.finfo(coarser.name).eps))
+    if isinstance(jac.signature.return_type, types.Complex):
+        return _complex_differences
+    return _call_jac
 
-        def differentiate(fun, jac, scheme, rel_step, vectors, run, args, ticks, now):
-            given, grad = vectors[state.GIVEN], vectors[state.POINT_GRAD]
-            value = run["point_value"]
-            for i in range(run["coordinate"], grad.size):
-                low, high = vectors[state.LOWER, i], vectors[state.UPPER, i]
-                grad[i] = 0
-                if low < high:
-                    at = np.float64(vectors[state.POINT, i])
-                    h = step_of(scheme, rel_step[i], at, precision)
-                    near, far = probes(scheme, at, h, np.float64(low), np.float64(high))
+
+def _keep_gradient(fun, jac, scheme, rel_step, vectors, run, args, ticks, now):
+    """Leave the gradient that came with the value."""
+
+
+def _call_jac(fun, jac, scheme, rel_step, vectors, run, args, ticks, now):
+    given = vectors[state.GIVEN]
+    iteration.give(vectors)
+    _take(jac(given, *args), vectors[state.POINT_GRAD])
+
+
+def _real_differences(precision):
+    """Return `_differentiate` for values of a machine precision."""
+
+    def differentiate(fun, jac, scheme, rel_step, vectors, run, args, ticks, now):
+        given, grad = vectors[state.GIVEN], vectors[state.POINT_GRAD]
+        value = run["point_value"]
+        both_sides = scheme == THREE_POINT or run["central"] > state.FORWARD
+        sides = THREE_POINT if both_sides else scheme
+        for i in range(run["coordinate"], grad.size):
+            low, high = vectors[state.LOWER, i], vectors[state.UPPER, i]
+            grad[i] = 0
+            if low < high:
+                at = np.float64(vectors[state.POINT, i])
+                h = step_of(scheme, rel_step[i], at, precision)
+                near, far = probes(sides, at, h, np.float64(low), np.float64(high))
+                iteration.give(vectors)
+                given[i] = near
+                near = np.float64(given[i]) - at
+                near_change = np.float64(fun(given, *args)) - value
+                far_change = near_change
+                if both_sides:
                     iteration.give(vectors)
-                    given[i] = near
-                    near = np.float64(given[i]) - at
-                    near_change = np.float64(fun(given, *args)) - value
-                    far_change = near_change
-                    if scheme == THREE_POINT:
-                        iteration.give(vectors)
-                        given[i] = far
-                        far = np.float64(given[i]) - at
-                        far_change = np.float64(fun(given, *args)) - value
-                        run["nfev"] += 1
-                    else:
-                        far = near
+                    given[i] = far
+                    far = np.float64(given[i]) - at
+                    far_change = np.float64(fun(given, *args)) - value
                     run["nfev"] += 1
-                    grad[i] = slope(near, near_change, far, far_change)
-                if ticks[0] != now and i + 1 < grad.size:
-                    run["coordinate"] = i + 1
-                    return
-            run["coordinate"] = 0
-
-    elif isinstance(jac.signature.return_type, types.Complex):
-
-        def differentiate(fun, jac, scheme, rel_step, vectors, run, args, ticks, now):
-            grad = vectors[state.POINT_GRAD]
-            given = np.empty(grad.size, np.complex128)
-            for i in range(run["coordinate"], grad.size):
-                grad[i] = 0
-                if vectors[state.LOWER, i] < vectors[state.UPPER, i]:
-                    at = np.float64(vectors[state.POINT, i])
-                    h = step_of(scheme, rel_step[i], at, 0.0)
-                    for j in range(grad.size):  # given[:] = ... would compile for seconds longer
-                        given[j] = vectors[state.POINT, j]
-                    given[i] += 1j * h
-                    grad[i] = jac(given, *args).imag / h
-                    run["nfev"] += 1
-                if ticks[0] != now and i + 1 < grad.size:
-                    run["coordinate"] = i + 1
-                    return
-            run["coordinate"] = 0
-
-    else:
-
-        def differentiate(fun, jac, scheme, rel_step, vectors, run, args, ticks, now):
-            given = vectors[state.GIVEN]
-            iteration.give(vectors)
-            _take(jac(given, *args), vectors[state.POINT_GRAD])
+                else:
+                    far = near
+                run["nfev"] += 1
+                grad[i] = slope(near, near_change, far, far_change)
+            if ticks[0] != now and i + 1 < grad.size:
+                run["coordinate"] = i + 1
+                return
+        run["coordinate"] = 0
 
     return differentiate
+
+
+def _complex_differences(fun, jac, scheme, rel_step, vectors, run, args, ticks, now):
+    grad = vectors[state.POINT_GRAD]
+    given = np.empty(grad.size, np.complex128)
+    for i in range(run["coordinate"], grad.size):
+        grad[i] = 0
+        if vectors[state.LOWER, i] < vectors[state.UPPER, i]:
+            at = np.float64(vectors[state.POINT, i])
+            h = step_of(scheme, rel_step[i], at, 0.0)
+            for j in range(grad.size):  # given[:] = ... would compile for seconds longer
+                given[j] = vectors[state.POINT, j]
+            given[i] += 1j * h
+            grad[i] = jac(given, *args).imag / h
+            run["nfev"] += 1
+        if ticks[0] != now and i + 1 < grad.size:
+            run["coordinate"] = i + 1
+            return
+    run["coordinate"] = 0
 
 
 @loop
@@ -166,7 +173,7 @@ def iterate(fun, jac, args, scheme, rel_step, vectors, runs, k, settings, ticks,
             if run["end"] != state.RUNNING:
                 break
             iteration.give(vectors)
-            accepted = iteration.take_value(run, setting, _evaluate(fun, jac, given, grad, args))
+            accepted = iteration.take_value(run, setting, _evaluate(fun, given, grad, args))
         else:
             accepted = True
         if accepted:
@@ -188,7 +195,7 @@ def finish(fun, jac, args, scheme, rel_step, vectors, runs, settings, ticks):
         paper.take_average(vectors)
         given, grad = vectors[state.GIVEN], vectors[state.POINT_GRAD]
         iteration.give(vectors)
-        value = run["point_value"] = _evaluate(fun, jac, given, grad, args)
+        value = run["point_value"] = _evaluate(fun, given, grad, args)
         run["nfev"] += 1
         if math.isfinite(value):
             run["coordinate"] = 0
@@ -330,7 +337,8 @@ def _check_results(jac: Any, is_complex: bool, value: Any, second: Any = None) -
     if not isinstance(value, types.Float | types.Integer):
         raise TypeError(
             "The user-provided objective function must return a scalar value. fun returns "
-            f"{value}; pass jac=True if it returns (value, gradient)."
+            f"{value}; pass jac=True if it returns (value, gradient), and return value[0] if value "
+            "is an array of one element."
         )
 
 

@@ -28,7 +28,10 @@ def _ask(vectors, runs, settings):
 
 @loop
 def _tell_value(runs, settings, value):
-    return iteration.take_value(runs[0], settings[0], value)
+    """Return 0 if no gradient is wanted, 1 if one is, and 2 if with central differences."""
+    if not iteration.take_value(runs[0], settings[0], value):
+        return 0
+    return 1 if runs[0]["central"] <= state.FORWARD else 2
 
 
 @loop
@@ -54,9 +57,10 @@ def advance(
     if end != state.RUNNING:
         return end, False
     value = objective.value(vectors[state.POINT])
-    if not _tell_value(runs, settings, value):
+    wanted = _tell_value(runs, settings, value)
+    if not wanted:
         return _refuse(vectors, runs, settings), False
-    objective.gradient(vectors[state.POINT], vectors[state.POINT_GRAD])
+    objective.gradient(vectors[state.POINT], vectors[state.POINT_GRAD], wanted == 2)
     return _tell_gradient(vectors, runs, settings)
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from numadelta.arrays import as_array
 from numadelta.compiling import loop
 
 SCHEMES = ("2-point", "3-point", "cs")
@@ -88,6 +89,8 @@ class Differences:
         The index in `SCHEMES`.
     rel_step : ndarray of float64, shape (n,)
         NaN where the default is wanted.
+    reach : float
+        The longest relative step of forward differences, 0 for the other schemes.
     per_element, cost : int
         The evaluations that one element of the gradient takes, and the whole.
     is_complex : bool
@@ -95,9 +98,9 @@ class Differences:
 
     Raises
     ------
-    ValueError
-        If `rel_step` is of another length than `x`, is not positive, or is so small that a step
-        would be lost in rounding.
+    TypeError, ValueError
+        If `rel_step` holds other things than numbers, is of another length than `x`, is not
+        positive, or is so small that a step would be lost in rounding.
 
     Examples
     --------
@@ -123,6 +126,11 @@ class Differences:
         self.is_complex = self.scheme == _COMPLEX
         least = 0.0 if self.is_complex else float(np.finfo(x.dtype).eps)
         self.rel_step = _checked_steps(rel_step, x, least)
+        self.reach = 0.0
+        if self.scheme == _TWO_POINT:
+            # The default steps are longer if the values are coarser, which they tell only later.
+            usual = math.sqrt(float(np.finfo(x.dtype).eps))
+            self.reach = usual if rel_step is None else float(self.rel_step.max())
         self.per_element = 2 if self.scheme == THREE_POINT else 1
         self._set_limits(lower, upper)
 
@@ -144,35 +152,34 @@ class Differences:
         value: float,
         precision: float,
         out: NDArray[Any],
+        central: bool = False,
     ) -> None:
         """Write the gradient at `x`, where the function has the given value, to `out`.
 
         `values` maps points, each a new array, to values.  `precision` is the machine precision of
         what the function returns; if that is computed in float32, float64 steps would drown in its
-        rounding.
+        rounding.  With `central` forward differences are central ones, of the same steps.
         """
-        moves = [move for i in self._free for move in self._moves(i, x.item(i), precision)]
-        found = iter(values(_moved(x, i, to) for i, to in moves))
+        sides = THREE_POINT if central else self.scheme
+        moves = [(i, self._ends(sides, i, x.item(i), precision)) for i in self._free]
+        found = iter(values(_moved(x, i, to) for i, ends in moves for to in ends))
         gradient = [0.0] * x.size
-        for (i, to), *other in zip(*[iter(moves)] * self.per_element, strict=True):
-            at_near = next(found)
+        for i, ends in moves:
             if self.is_complex:
-                gradient[i] = at_near.imag / to.imag
-                continue
-            near = float(x.dtype.type(to)) - x.item(i), at_near - value
-            far = near
-            for _, farther in other:
-                far = float(x.dtype.type(farther)) - x.item(i), next(found) - value
-            gradient[i] = slope(*near, *far)
+                gradient[i] = next(found).imag / ends[0].imag
+            else:
+                steps = [float(x.dtype.type(to)) - x.item(i) for to in ends]
+                changes = [next(found) - value for _ in ends]
+                gradient[i] = slope(steps[0], changes[0], steps[-1], changes[-1])
         with np.errstate(over="ignore"):
             out[:] = gradient
 
-    def _moves(self, i: int, at: float, precision: float) -> list[tuple[int, Any]]:
+    def _ends(self, sides: int, i: int, at: float, precision: float) -> tuple[Any, ...]:
         h = step_of(self.scheme, self.rel_step[i], at, precision)
         if self.is_complex:
-            return [(i, at + h * 1j)]
-        ends = probes(self.scheme, at, h, self._lows[i], self._highs[i])
-        return [(i, to) for to in ends[: self.per_element]]
+            return (at + h * 1j,)
+        ends = probes(sides, at, h, self._lows[i], self._highs[i])
+        return ends if sides == THREE_POINT else ends[:1]
 
 
 def _moved(x: NDArray[Any], i: int, to: Any) -> NDArray[Any]:
@@ -184,7 +191,10 @@ def _moved(x: NDArray[Any], i: int, to: Any) -> NDArray[Any]:
 def _checked_steps(rel_step: ArrayLike | None, x: NDArray[Any], least: float) -> NDArray[Any]:
     if rel_step is None:
         return np.full(x.size, np.nan)
-    steps = np.asarray(rel_step, np.float64)
+    given = as_array("finite_diff_rel_step", rel_step)
+    if given.dtype.kind not in "fiu":
+        raise TypeError(f"finite_diff_rel_step must hold real numbers, but is {rel_step!r}")
+    steps = given.astype(np.float64)
     if steps.shape not in ((), (1,), x.shape):
         raise ValueError(
             f"finite_diff_rel_step has shape {steps.shape}, but x0 has shape {x.shape}"

@@ -24,13 +24,15 @@ import math
 
 import numpy as np
 
-from numadelta.compiling import rule
+from numadelta.compiling import loop, rule
 from numadelta.kernels import average, effective_rate, flush, largest_usable
 from numadelta.paper import accept_of_paper, step_of_paper
 from numadelta.state import (
     ACC_DELTA,
+    CENTRAL,
     CHANGE,
     DIRECTION,
+    FORWARD,
     FTOL,
     GIVEN,
     GRAD,
@@ -43,9 +45,11 @@ from numadelta.state import (
     POINT_GRAD,
     PRECISION,
     RATE,
+    REFUSED,
     RUNNING,
     SQUARE_AVG,
     STEP,
+    TURNING,
     UPPER,
     XTOL,
     X,
@@ -97,6 +101,7 @@ def begin(vectors, run, settings):
     )
     # `per_element` is zero if no differences are used.
     run["grad_cost"] = free * np.int64(settings["per_element"])
+    run["central"] = FORWARD
     run["coordinate"] = 0
     run["begun"] = 1
     run["slope"] = 0
@@ -134,9 +139,12 @@ def propose(vectors, run, settings):
         if run["alpha"] == 0:
             run["rejections"] = run["blocked"] = 0
             _choose_direction(vectors, run, settings)
-        while run["end"] == RUNNING and not _try(vectors, run) < 0:
+        while run["end"] == RUNNING and run["central"] != TURNING and not _try(vectors, run) < 0:
             # Clipped to where it was tried just before, or lost in rounding.
             _shorten(vectors, run, settings, 0.5)
+        if run["central"] == TURNING:
+            for i in range(vectors.shape[1]):
+                vectors[POINT, i] = vectors[X, i]
 
 
 @inlined
@@ -150,7 +158,7 @@ def take_value(run, settings, value):
         run["value"] = value
         run["end"] = MAXFEV
         return False
-    if settings["safeguard"] == 0 or run["nit"] < 0:
+    if settings["safeguard"] == 0 or run["nit"] < 0 or run["central"] == TURNING:
         return True
     return value <= run["value"] + _DECREASE * run["predicted"]
 
@@ -168,14 +176,18 @@ def accept(vectors, run, settings):
     if not _is_finite(vectors):
         reject(vectors, run, settings)
         return
-    first = run["nit"] < 0
+    # X itself with better differences is no step, but where a run begins anew.
+    turning = run["central"] == TURNING
+    if turning:
+        run["central"] = CENTRAL
+    first = run["nit"] < 0 or turning
     _update_averages(vectors, settings, first)
     _inner_products(vectors, run)
     steepest, longest, largest = _extremes(vectors)
     decrease = run["value"] - run["point_value"]
     run["value"] = run["point_value"]
     run["alpha"] = 0
-    run["nit"] += 1
+    run["nit"] += not turning
     # What the whole direction promised must be small, too: a wrong gradient also ends in steps so
     # short that the value stays the same.
     small = settings["ftol"] * abs(run["value"])
@@ -273,6 +285,10 @@ def reject(vectors, run, settings):
         if run["nit"] < 0:
             run["value"] = run["point_value"]
         return
+    if run["central"] == TURNING:  # central differences see what is not finite
+        run["central"] = REFUSED
+        run["grad_cost"] //= 2
+        return
     # The lowest point of the parabola through what is known (Nocedal and Wright, section 3.5).
     excess = run["point_value"] - run["value"] - run["predicted"]
     factor = 0.1
@@ -294,6 +310,28 @@ def _shorten(vectors, run, settings, factor):
         # ADADELTA's own step promised less than counts, were the rate one.
         worthless = -run["slope"] < settings["lr"] * settings["ftol"] * abs(run["value"])
         run["end"] = FTOL if worthless and run["blocked"] == 0 else PRECISION
+    if settings["reach"] > 0 and run["central"] == FORWARD and run["end"] != FTOL:
+        _turn_to_central(vectors, run, settings)
+
+
+@loop
+def _turn_to_central(vectors, run, settings):
+    """Ask for central differences at X if nothing lower was found as near as forward ones reach.
+
+    Forward differences are the slope half a step ahead, which may well point uphill where the slope
+    at X is small.  To try to its end each line search that they mislead would take thousands of
+    evaluations.
+    """
+    real = vectors.dtype.type
+    reach, near = real(settings["reach"]), True
+    for i in range(vectors.shape[1]):
+        x = vectors[X, i]
+        near &= abs(vectors[POINT, i] - x) <= reach * max(real(1), abs(x))
+    affordable = run["nfev"] + 1 + 2 * run["grad_cost"] <= settings["maxfev"]
+    if affordable and (near or run["end"] == PRECISION):
+        run["end"] = RUNNING
+        run["central"] = TURNING
+        run["grad_cost"] *= 2
 
 
 @inlined

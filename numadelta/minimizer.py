@@ -1,4 +1,4 @@
-"""`minimize`: ADADELTA for objectives, with the signature, the options and the result of SciPy.
+"""`minimize`: ADADELTA for objectives, with the keywords, the options and the result of SciPy.
 
 This is SciPy's face only: the loop is `numadelta.descent`, or `numadelta.compiled` for compiled
 objectives.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import multiprocessing
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -20,7 +20,7 @@ from scipy.optimize import OptimizeResult
 from numadelta import answers, arrays, compiled, descent, problem, state
 from numadelta.bounds import as_arrays
 from numadelta.differences import Differences
-from numadelta.objective import Objective
+from numadelta.objective import Objective, check_assigned
 
 
 def minimize(
@@ -54,7 +54,8 @@ def minimize(
         compiled.
     jac : callable, bool or {"inplace", "2-point", "3-point", "cs"}, optional
         The gradient, ``jac(x, *args)``, or how `fun` gives it, or the scheme of finite differences
-        that replaces it.  "2-point" by default; "cs" needs a `fun` that takes complex numbers.
+        that replaces it.  "2-point" by default, which becomes central differences where forward
+        ones lead no further; "cs" needs a `fun` that takes complex numbers.
     bounds : scipy.optimize.Bounds or sequence of (min, max), optional
         Limits that no evaluation leaves, those of finite differences included.  None or infinity
         means no limit; equal limits fix a coordinate.
@@ -72,6 +73,7 @@ def minimize(
         What the running averages keep at each step.
     eps : float, default 1e-6
         Where the average of squared steps starts; without safeguard, the constant of the paper.
+        SciPy's `eps` is another thing, the step of differences: `finite_diff_rel_step` here.
     safeguard : bool, default True
         Whether to accept only steps that decrease the value enough.
     maxiter : int, default 10000
@@ -132,7 +134,9 @@ def minimize(
     ------
     TypeError, ValueError
         If an argument, or what `fun` or `jac` returns, is not of the right kind, shape or range,
-        and for constraints, which are not supported.  Exceptions in your functions pass unchanged.
+        for unknown keywords, for a `method`, of which there is no choice, and for constraints,
+        which are not supported; with ``jac="inplace"`` if `fun` leaves elements of `grad` at `x0`
+        unassigned.  Exceptions in your functions pass unchanged.
     BaseException
         An exception that ends a run, KeyboardInterrupt among them, has what was found before it as
         its attribute ``result``, with status 99.
@@ -143,7 +147,7 @@ def minimize(
         If `x0` is outside the bounds, and clipped; for a gradient that looks wrong; for `hess`,
         `hessp` and other things given but not used.
     scipy.optimize.OptimizeWarning
-        For unknown options; with `disp`, for a run that did not converge.
+        For unknown entries of `options`; with `disp`, for a run that did not converge.
 
     See Also
     --------
@@ -196,7 +200,7 @@ def minimize(
     >>> res.x.round(3), res.jac.round(3)
     (array([0.5 , 0.25]), array([-1.,  0.]))
     """
-    given = problem.merged(options, options_as_keywords, tol)
+    given = problem.merged(minimize, options, options_as_keywords, tol)
     if not callable(fun):
         raise TypeError(f"fun must be callable, but is a {type(fun).__name__}")
     x = problem.start_of(x0)
@@ -218,9 +222,11 @@ def minimize(
         if chosen.check_gradient and differences is None:
             _check_gradient(Objective(fun, jac, args, x, None), vectors, runs, settings)
         drive(vectors, runs, settings, chosen.maxtime, report)
+        failed = runs["end"][0] == state.NONFINITE
+        if failed and jac == "inplace" and answers.lacks_start_gradient(runs)[0]:
+            check_assigned(fun, vectors[state.X], args, lower < upper)
     except BaseException as error:
-        with suppress(AttributeError, TypeError):  # of an exception that takes no attributes
-            error.result = answers.as_result(vectors, runs[0])  # type: ignore[attr-defined]
+        answers.attach(error, answers.as_result(vectors, runs[0]))
         raise
     result = answers.as_result(vectors, runs[0])
     if allvecs is not None:
@@ -269,7 +275,10 @@ class _Method:
         self, fun: Callable[..., Any], x0: ArrayLike, args: Any = (), **keywords: Any
     ) -> OptimizeResult:
         """Minimise `fun`; the keywords are those of `numadelta.minimize`."""
-        return minimize(fun, x0, args, **keywords)
+        # SciPy passes the user's options on as keywords: unknown ones are to be warned about.
+        names = ("jac", "bounds", "tol", "callback")
+        own = {name: keywords.pop(name) for name in names if name in keywords}
+        return minimize(fun, x0, args, **own, options=keywords)
 
     def lower(self) -> str:
         """Return SciPy's name for a method that is not its own."""

@@ -70,14 +70,17 @@ class Objective:
             self._at = self._as_float(self._fun(x.copy(), *self._args))
         return self._at
 
-    def gradient(self, x: NDArray[Any], out: NDArray[Any]) -> None:
-        """Write the gradient at `x`, where `value` was called last, to `out`."""
+    def gradient(self, x: NDArray[Any], out: NDArray[Any], central: bool = False) -> None:
+        """Write the gradient at `x`, where `value` was called last, to `out`.
+
+        With `central` forward differences are central ones.
+        """
         if self._jac is True or self._jac == "inplace":
             out[:] = self._pending
         elif self._differences is None:
             _take_gradient(self._jac(x.copy(), *self._args), out, "what jac returned")
         else:
-            self._differences(self._values, x, self._at, self._precision, out)
+            self._differences(self._values, x, self._at, self._precision, out, central)
 
     def check_gradient(
         self, x: NDArray[Any], gradient: NDArray[Any], lower: NDArray[Any], upper: NDArray[Any]
@@ -130,6 +133,24 @@ class Objective:
         return float(array.item())
 
 
+def check_assigned(
+    fun: Callable[..., Any], x: NDArray[Any], args: tuple[Any, ...], free: NDArray[Any]
+) -> None:
+    """Raise if `fun`, with jac='inplace', leaves an element of the gradient at `x` as it was.
+
+    Only `free` elements count.  Two evaluations tell such a NaN from one that `fun` computed.
+    """
+    before = np.full_like(x, np.nan), np.zeros_like(x)
+    for grad in before:
+        fun(x.copy(), grad, *args)
+    left = np.flatnonzero(free & np.isnan(before[0]) & ~np.isnan(before[1]))
+    if left.size:
+        raise ValueError(
+            f"fun did not assign grad[{left[0]}]: with jac='inplace' it must assign every element "
+            "of grad, which comes filled with NaN"
+        )
+
+
 def _call(fun: Callable[..., Any], args: tuple[Any, ...], x: NDArray[Any]) -> Any:
     # A function of the module, so that worker processes can be sent it.
     return fun(x, *args)
@@ -142,7 +163,7 @@ def _as_complex(value: Any) -> complex:
 def _as_scalar(value: Any, kinds: str, expected: str) -> NDArray[Any]:
     if isinstance(value, (tuple, list)) and len(value) != 1:
         raise TypeError(f"{_SCALAR} fun returned {_described(value)}; {_FORMS}.")
-    array = np.asarray(value)
+    array = _as_array(value)
     if array.dtype.kind not in kinds or isinstance(value, np.ma.MaskedArray):
         raise TypeError(f"{_SCALAR} fun returned {_described(value)}, but it must be {expected}.")
     if array.size != 1:
@@ -157,11 +178,7 @@ def _take_gradient(gradient: Any, out: NDArray[Any], name: str) -> None:
         or gradient.dtype != out.dtype
         or gradient.shape != out.shape
     ):
-        given = gradient
-        try:
-            gradient = np.atleast_1d(np.asarray(given))
-        except ValueError:  # a ragged list
-            gradient = np.empty(0, object)
+        given, gradient = gradient, np.atleast_1d(_as_array(gradient))
         if gradient.dtype.kind not in "fiu" or isinstance(given, np.ma.MaskedArray):
             raise TypeError(
                 f"{name} must be an array of real numbers (from jac or, with jac=True, from fun), "
@@ -172,6 +189,14 @@ def _take_gradient(gradient: Any, out: NDArray[Any], name: str) -> None:
         with np.errstate(over="ignore"):  # infinity is dealt with by the driver
             gradient = gradient.astype(out.dtype)
     out[:] = gradient
+
+
+def _as_array(thing: Any) -> NDArray[Any]:
+    """Return an array, which is one of objects if this is a ragged list."""
+    try:
+        return np.asarray(thing)
+    except ValueError:
+        return np.empty(0, object)
 
 
 def _described(thing: object) -> str:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import difflib
+import inspect
 import math
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -19,13 +22,29 @@ _DEFAULT_MAXITER = 10_000
 # gtol and ftol.  In float32 gradients are seldom right to 1e-5.
 _TOLERANCES = {np.dtype(np.float32): (1e-4, 1e-6), np.dtype(np.float64): (1e-5, 1e-12)}
 
+# What others call our arguments, where the spelling does not tell.
+_MEANT = {"maxfun": "maxfev", "jacobian": "jac", "gradient": "jac", "grad": "jac"}
+
 
 def merged(
-    options: dict[str, Any] | None, keywords: dict[str, Any], tol: float | None
+    function: Callable[..., Any],
+    options: dict[str, Any] | None,
+    keywords: dict[str, Any],
+    tol: float | None,
 ) -> dict[str, Any]:
-    """Return all options, however they were given."""
+    """Return all options of a call of `function`, however they were given."""
     if not isinstance(options, (dict, type(None))):
         raise TypeError(f"options must be a dict, but is a {type(options).__name__}")
+    if keywords and keywords.pop("method", None) is not None:
+        raise TypeError(
+            f"{function.__name__} has no choice of method, it is ADADELTA; "
+            "scipy.optimize.minimize has others"
+        )
+    if unknown := [name for name in keywords if name not in _known()]:
+        hint = _hint(unknown[0], list(inspect.signature(function).parameters))
+        raise TypeError(
+            f"{function.__name__}() got an unexpected keyword argument {unknown[0]!r}{hint}"
+        )
     if twice := sorted(set(options or ()) & set(keywords)):
         raise TypeError(f"given twice, in options and as a keyword: {', '.join(twice)}")
     given = {**(options or {}), **keywords}
@@ -34,10 +53,22 @@ def merged(
     return given
 
 
+def _known() -> dict[str, Any]:
+    """Return the options there are, with their defaults."""
+    return Options.__init__.__kwdefaults__ or {}
+
+
+def _hint(name: str, others: list[str]) -> str:
+    """Return which of `others` or of the options may be meant by an unknown name, or nothing."""
+    meant = _MEANT.get(name)
+    close = [meant] if meant else difflib.get_close_matches(name, [*others, *_known()], 1, 0.7)
+    return f" (did you mean {close[0]}?)" if close else ""
+
+
 class Options:
     """The options of `minimize`, checked; `settings` are those that its drivers need.
 
-    Their ``per_element`` is set by `derivative`.
+    Their ``per_element`` and ``reach`` are set by `derivative`.
     """
 
     def __init__(
@@ -72,7 +103,8 @@ class Options:
             if value is not None:
                 warn(f"ADADELTA uses first derivatives; {name} is not used", RuntimeWarning)
         if unknown:
-            warn(f"Unknown solver options: {', '.join(unknown)}", OptimizeWarning)
+            hinted = ", ".join(name + _hint(name, []) for name in unknown)
+            warn(f"Unknown solver options: {hinted}", OptimizeWarning)
         arrays.check_flag("safeguard", safeguard)
         arrays.check_flag("averaging", averaging)
         arrays.check_flag("check_gradient", check_gradient)
@@ -83,23 +115,29 @@ class Options:
             raise ValueError(
                 "lr_decay and averaging are for noisy objectives: they need safeguard=False"
             )
+        if _is_array(eps):
+            raise TypeError(
+                "eps must be one number, that of ADADELTA; SciPy's eps is finite_diff_rel_step here"
+            )
         for name, value in {"lr": lr, "rho": rho, "eps": eps}.items():
             arrays.check_hyperparameter(name, value, dtype)
-        for name, value in {"gtol": gtol, "ftol": ftol, "xtol": xtol, "lr_decay": lr_decay}.items():
-            if value is not None:
-                arrays.check_hyperparameter(name, value)
         default_gtol, default_ftol = _TOLERANCES[dtype]
+        gtol = default_gtol if gtol is None else gtol
+        ftol = default_ftol if ftol is None else ftol
+        for name, value in {"gtol": gtol, "ftol": ftol, "xtol": xtol, "lr_decay": lr_decay}.items():
+            arrays.check_hyperparameter(name, value)
         values = {
             "lr": lr,
             "rho": rho,
             "eps": eps,
             "lr_decay": lr_decay,
-            "gtol": default_gtol if gtol is None else gtol,
-            "ftol": default_ftol if ftol is None else ftol,
+            "gtol": gtol,
+            "ftol": ftol,
             "xtol": xtol,
             "maxiter": _limit("maxiter", maxiter, 0, _DEFAULT_MAXITER),
             "maxfev": _limit("maxfev", maxfev, 1, math.inf),
             "per_element": 0,
+            "reach": 0,
             "safeguard": safeguard,
             "averaging": averaging,
         }
@@ -113,6 +151,10 @@ class Options:
         self.check_gradient = check_gradient
         self.workers = workers
         self.finite_diff_rel_step = finite_diff_rel_step
+
+
+def _is_array(value: object) -> bool:
+    return isinstance(value, (list, tuple)) or getattr(value, "ndim", 0) > 0
 
 
 def _limit(name: str, value: object, least: int, default: float) -> float:
@@ -131,8 +173,7 @@ def warn(message: str, category: type[Warning]) -> None:
 
 def start_of(x0: ArrayLike, most_dimensions: int = 1) -> NDArray[Any]:
     """Return a new array of the right dtype."""
-    arrays.refuse_masked("x0", x0)
-    given = np.asarray(x0)
+    given = arrays.as_array("x0", x0)
     if given.dtype.kind not in "fiub":
         raise TypeError(f"x0 must hold real numbers, but has dtype {given.dtype}")
     if given.ndim > most_dimensions:
@@ -171,11 +212,15 @@ def derivative(
         return jac, None
     scheme = "2-point" if jac is None else jac
     if not isinstance(scheme, str) or scheme not in SCHEMES:
+        hint = ""
+        if isinstance(jac, str):  # in the place of SciPy's method
+            hint = "; there is no method here, so best pass jac and bounds by keyword"
         raise ValueError(
             "jac must be a function, True, False, None or one of inplace, "
             f"{', '.join(SCHEMES)}, "
-            f"but is {jac!r}"
+            f"but is {jac!r}{hint}"
         )
     differences = Differences(scheme, x, lower, upper, rel_step)
     options.settings["per_element"] = differences.per_element
+    options.settings["reach"] = differences.reach
     return None, differences

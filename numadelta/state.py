@@ -35,6 +35,9 @@ ROWS = 13
 # What ended a run.
 RUNNING, GTOL, FTOL, XTOL, MAXITER, MAXFEV, MAXTIME, PRECISION, NONFINITE, STOPPED = range(10)
 
+# Whether forward differences have become central ones: tried in vain, no, about to, yes.
+REFUSED, FORWARD, TURNING, CENTRAL = range(-1, 3)
+
 RUN = np.dtype(
     [
         ("value", np.float64),  # at X
@@ -57,8 +60,10 @@ RUN = np.dtype(
         ("still_value", np.int64),  # accepted steps in a row that hardly changed the value
         ("still_x", np.int64),  # ... or the point
         ("grad_cost", np.int64),  # evaluations that the differences of one gradient take
+        ("central", np.int64),  # one of the names below
         ("coordinate", np.int64),  # where the differences at POINT go on, if not at the beginning
         ("begun", np.int64),
+        ("inside", np.int64),  # in a batch: whether a driver is at it, as it is after an exception
         ("end", np.int64),
     ]
 )
@@ -67,7 +72,8 @@ SETTINGS = np.dtype(
     [
         (name, np.float64)
         for name in (
-            "lr rho eps lr_decay gtol ftol xtol maxiter maxfev per_element safeguard averaging"
+            "lr rho eps lr_decay gtol ftol xtol maxiter maxfev per_element reach safeguard"
+            " averaging"
         ).split()
     ]
 )

@@ -15,7 +15,7 @@ from numba import config, njit
 from scipy.optimize import Bounds, OptimizeWarning
 
 import numadelta as nd
-from numadelta import batch, threads
+from numadelta import rounds, threads
 
 jit = pytest.mark.skipif(bool(config.DISABLE_JIT), reason="Numba compiles nothing here")
 
@@ -157,6 +157,7 @@ def test_each_problem_may_have_bounds_of_its_own(form):
     found = solved(fun, STARTS, DATA, jac=jac, bounds=(lower, upper), alone=each)
     assert ((lower <= found.x) & (found.x <= upper)).all()
     np.testing.assert_array_equal(found.x[::2, 0], STARTS[::2, 0])
+    solved(fun, STARTS, DATA, jac=jac, bounds=Bounds(lower, upper), alone=each)
     # One start for all, and lower limits in another order.
     bounds = np.asfortranarray(lower - 9), upper + 9
     each = [(STARTS[0], DATA[k], Bounds(bounds[0][k], bounds[1][k])) for k in range(B)]
@@ -309,9 +310,65 @@ def test_what_a_callback_raises_passes_unchanged():
 
 
 @both_ways
-def test_what_the_objective_raises_passes_unchanged():
-    with pytest.raises(ArithmeticError, match="as asked"):
-        nd.minimize_batch(failing, STARTS, DATA, jac="inplace")
+def test_what_the_objective_raises_tells_in_which_problem_and_what_was_found():
+    data = DATA.copy()
+    data[:, 0] = 0
+    data[4, 0] = 1
+    with pytest.raises(ArithmeticError, match="as asked") as caught:
+        nd.minimize_batch(failing, STARTS, data, jac="inplace")
+    assert caught.value.__notes__ == ["in problem 4 of 7, counted from 0"]
+    found = caught.value.result
+    assert found.status[4] == 99 and not found.success[4]
+    assert found.nfev[4] == 0 and found.x[4].tolist() == STARTS[4].tolist()
+
+
+@njit
+def fragile(x, grad, d):
+    """A bowl with a trap between the start and the minimum."""
+    if x[0] < d[0]:
+        raise ArithmeticError("a trap")
+    grad[0] = 2 * x[0]
+    return x[0] * x[0]
+
+
+@both_ways
+def test_a_problem_that_raises_has_its_best_point_before():
+    data = np.array([[-9.0], [0.5]])
+    with pytest.raises(ArithmeticError) as caught:
+        nd.minimize_batch(fragile, [1.0], data, jac="inplace")
+    found = caught.value.result
+    with pytest.raises(ArithmeticError) as caught:
+        nd.minimize(fragile, [1.0], data[1], jac="inplace")
+    alone = caught.value.result
+    for name in NAMES:
+        assert np.asarray(alone[name]).tobytes() == found[name][1].tobytes(), name
+
+
+@both_ways
+def test_an_element_of_the_gradient_that_is_not_assigned_is_named():
+    @njit
+    def forgetful(x, grad, d):
+        grad[0] = d[0]
+        return x[0]
+
+    with pytest.raises(ValueError, match=r"did not assign grad\[1\]") as caught:
+        nd.minimize_batch(forgetful, STARTS, DATA, jac="inplace")
+    assert caught.value.__notes__ == ["in problem 0 of 7, counted from 0"]
+    assert (caught.value.result.status == 3).all()
+
+
+@njit
+def far(x, k):
+    return (x[0] - k) ** 2
+
+
+@both_ways
+def test_differences_become_central_as_alone():
+    targets = np.arange(0.0, 100_000, 997)
+    each = [([0.0], (target,)) for target in targets]
+    found = solved(far, [0.0], targets, alone=each)
+    assert found.success.all()
+    np.testing.assert_allclose(found.x[:, 0], targets, rtol=1e-8, atol=1e-4)
 
 
 @both_ways
@@ -359,7 +416,7 @@ def test_disp_without_tqdm_names_the_extra(monkeypatch):
     "error, match, changed",
     [
         (ValueError, "in_axes has 2 entries, but args has 1", {"in_axes": (0, 0)}),
-        (ValueError, r"7 in x0, 3 in args\[0\]", {"args": DATA[:3]}),
+        (ValueError, r"7 in x0, 3 in args\[0\]; None in in_axes is", {"args": DATA[:3]}),
         (ValueError, "nothing counts", {"x0": STARTS[0], "in_axes": None}),
         (ValueError, r"args\[0\].*axes.* is 2", {"in_axes": 2}),
         (ValueError, r"args\[0\].*axes.* is -3", {"in_axes": -3}),
@@ -367,11 +424,12 @@ def test_disp_without_tqdm_names_the_extra(monkeypatch):
         (TypeError, r"in_axes\[0\]", {"in_axes": 0.5}),
         (TypeError, r"args\[0\]", {"args": "text"}),
         (TypeError, r"args\[0\]", {"args": ([{}] * 7,)}),
-        ((TypeError, ValueError), r"args\[0\]", {"args": ([[1], [1, 2]],)}),
+        (ValueError, r"args\[0\] cannot be made an array", {"args": ([[1], [1, 2]],)}),
         (TypeError, r"args\[0\]", {"args": np.ma.array(DATA)}),
         (TypeError, "x0", {"x0": np.ma.array(STARTS)}),
         (ValueError, "x0", {"x0": STARTS[None]}),
         (ValueError, "x0", {"x0": []}),
+        (ValueError, "x0 cannot be made an array", {"x0": [[1.0], [1.0, 2.0]]}),
         (ValueError, "x0", {"x0": np.zeros((B, 0))}),
         (ValueError, "x0", {"x0": STARTS * np.nan}),
         (ValueError, "number of bounds", {"bounds": [(0, 1)] * 2}),
@@ -381,11 +439,15 @@ def test_disp_without_tqdm_names_the_extra(monkeypatch):
         (ValueError, "return_all", {"return_all": True}),
         (ValueError, "averaging", {"averaging": True, "safeguard": False}),
         (ValueError, "lr_decay", {"lr_decay": 0.1, "safeguard": False}),
+        (TypeError, "lr_decay", {"lr_decay": None}),
         (ValueError, "workers", {"workers": 2}),
         (ValueError, "check_gradient", {"check_gradient": True}),
         (ValueError, "jac", {"jac": "4-point"}),
         (ValueError, "rho", {"rho": 2}),
-        (OptimizeWarning, "momentum", {"momentum": 2}),
+        (TypeError, r"minimize_batch\(\) .* 'momentum'", {"momentum": 2}),
+        (TypeError, r"'in_axis' \(did you mean in_axes\?\)", {"in_axis": 0}),
+        (TypeError, "minimize_batch has no choice of method", {"method": "BFGS"}),
+        (OptimizeWarning, "momentum", {"options": {"momentum": 2}}),
         (TypeError, "callback", {"callback": 3}),
     ],
     ids=lambda value: None if isinstance(value, dict) else "",
@@ -420,7 +482,7 @@ def test_idle_threads_get_a_share_of_what_is_left(gaps):
     edges = np.cumsum([0, *np.ravel(gaps)])
     spans = [edges[k : k + 2].copy() for k in range(0, 2 * len(gaps), 2)]
     before = [set(range(*span)) for span in spans]
-    batch._share(spans)
+    rounds._share(spans)
     after = [set(range(*span)) for span in spans]
     assert sum(map(len, after)) == len(set().union(*after)) == sum(map(len, before))
     assert set().union(*after) == set().union(*before)

@@ -158,6 +158,20 @@ def test_both_drivers_make_the_same_iterates(form, options):
     agreed(*FORMS[form], **options)
 
 
+@njit
+def valley(x, k):
+    a, b = x[0] - k, x[1] - k / 2
+    return a * a + b * b + 0.5 * a * b
+
+
+@pytest.mark.parametrize("bounds", [None, [(None, 49999.9999), (None, 24999.99999)]])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_forward_differences_become_central_ones_alike(dtype, bounds):
+    for k in (500.0, 12000.0, 50000.0):
+        found = agreed(valley, None, np.zeros(2, dtype), k, bounds=bounds)
+        assert found.success or dtype == np.float32
+
+
 @every_form
 def test_the_driver_of_compiled_objectives_is_the_compiled_one(form, no_python):
     found = nd.minimize(FORMS[form][0], START, (DATA,), FORMS[form][1])
@@ -303,9 +317,10 @@ def test_maxtime_ends_a_run_between_two_differences(scheme):
     np.testing.assert_array_equal(found.x, x)
 
 
+@pytest.mark.parametrize("options", [{}, {"gtol": 0, "ftol": 0}], ids=["", "to the end"])
 @pytest.mark.parametrize("scheme", ["2-point", "3-point", "cs"])
-def test_differences_that_the_clock_interrupts_are_the_same(scheme, monkeypatch):
-    expected = nd.minimize(value, START, DATA, scheme)
+def test_differences_that_the_clock_interrupts_are_the_same(scheme, options, monkeypatch):
+    expected = nd.minimize(value, START, DATA, scheme, **options)
     clock = np.zeros(1, np.int64)
 
     @njit
@@ -314,7 +329,7 @@ def test_differences_that_the_clock_interrupts_are_the_same(scheme, monkeypatch)
         return value(x, d)
 
     monkeypatch.setattr(compiled, "ticks", lambda: clock)
-    found = nd.minimize(fun, START, (DATA, clock), scheme)
+    found = nd.minimize(fun, START, (DATA, clock), scheme, **options)
     assert bits(found) == bits(expected)
     assert clock[0] == found.nfev
 
@@ -460,7 +475,7 @@ def test_a_gradient_of_another_length_is_refused():
 # Lambdas, which are compiled below.
 WRONG = {
     "a pair without jac=True": (lambda x, d: (1.0, x), None, "fun"),
-    "an array": (lambda x, d: x, None, "fun"),
+    "an array": (lambda x, d: x, None, r"fun .* return value\[0\] if"),
     "nothing": (lambda x, d: None, None, "fun"),
     "no value beside the gradient": (lambda x, grad, d: None, "inplace", "fun"),
     "a complex number": (lambda x, d: 1j * x[0], None, "fun"),
@@ -624,14 +639,15 @@ def test_the_gradient_may_be_the_point_or_a_buffer_of_the_user():
     assert sys.getrefcount(data) == references
 
 
-def test_a_gradient_not_wholly_written_ends_the_run_honestly():
+def test_an_element_of_the_gradient_that_is_not_assigned_is_named():
     @njit
     def forgetful(x, grad, d):
         grad[0] = 2 * x[0]
         return x[0] ** 2 + x[1] ** 2
 
-    found = agreed(forgetful, "inplace")
-    assert (found.status, found.success) == (3, False)
+    with pytest.raises(ValueError, match=r"did not assign grad\[1\]") as caught:
+        nd.minimize(forgetful, START, DATA, "inplace")
+    assert (caught.value.result.status, caught.value.result.nfev) == (3, 1)
 
 
 # Threads, processes and the disk cache

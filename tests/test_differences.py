@@ -52,6 +52,28 @@ def test_each_scheme_has_its_accuracy_and_its_cost(scheme, rtol, cost):
     assert Differences(scheme, X, *free(X)).cost == len(points) == cost
 
 
+def test_forward_differences_can_be_made_central_without_longer_steps():
+    points = []
+
+    def values(given):
+        points.extend(given)
+        return map(cubes, points)
+
+    forward, out = Differences("2-point", X, *free(X)), np.empty_like(X)
+    forward(values, X, cubes(X), EPS, out, central=True)
+    np.testing.assert_allclose(out, 3 * X**2, rtol=1e-7, atol=2e-8)
+    assert len(points) == 8
+    steps = np.diag(np.array(points[1::2]) - X)
+    np.testing.assert_allclose(steps, EPS**0.5 * np.array([1, 2, 1, 30]), rtol=1e-6)
+    np.testing.assert_allclose(np.diag(X - np.array(points[::2])), steps, rtol=1e-6)
+
+
+def test_the_reach_is_that_of_forward_differences():
+    reaches = [Differences(scheme, X, *free(X)).reach for scheme in SCHEMES]
+    assert reaches == [EPS**0.5, 0, 0]
+    assert Differences("2-point", X, *free(X), [1e-3, 1e-2, 1e-3, 1e-4]).reach == 1e-2
+
+
 def test_steps_grow_with_large_coordinates_only():
     _, points = gradient("2-point", cubes, X)
     np.testing.assert_allclose(np.diag(points - X), EPS**0.5 * np.array([1, 2, 1, 30]), rtol=1e-6)

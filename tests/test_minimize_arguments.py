@@ -39,6 +39,7 @@ def unreachable(x):
     [
         ([[1.0, 2.0]], ValueError, "'x0' must only have one dimension"),
         ([], ValueError, "x0 must not be empty"),
+        ([1.0, [2.0]], ValueError, "x0 cannot be made an array"),
         ([1.0, np.nan], ValueError, r"x0 must be finite, but x0\[1\] is nan"),
         ([np.inf], ValueError, r"x0 must be finite, but x0\[0\] is inf"),
         (None, TypeError, "x0 must hold real numbers, but has dtype object"),
@@ -85,11 +86,13 @@ def test_x0_is_never_modified(minimise):
         ({"xtol": -1e-9}, ValueError, "xtol must not be negative"),
         ({"xtol": np.inf}, ValueError, "xtol must be finite"),
         ({"xtol": "small"}, TypeError, "xtol must be a real number"),
+        ({"xtol": None}, TypeError, "xtol must be a real number, but is None"),
         ({"maxtime": -1}, ValueError, "maxtime must be at least 0 seconds, but is -1"),
         ({"maxtime": np.nan}, ValueError, "maxtime must be at least 0 seconds, but is nan"),
         ({"maxtime": "1 s"}, TypeError, "maxtime must be a real number"),
         ({"lr_decay": 0.1}, ValueError, "lr_decay and averaging .* need safeguard=False"),
         ({"averaging": True}, ValueError, "lr_decay and averaging .* need safeguard=False"),
+        ({"lr_decay": None}, TypeError, "lr_decay must be a real number, but is None"),
         ({"lr_decay": -0.1, "safeguard": False}, ValueError, "lr_decay must not be negative"),
         ({"lr_decay": np.nan, "safeguard": False}, ValueError, "lr_decay must be finite"),
         ({"lr": -1.0}, ValueError, "lr must not be negative"),
@@ -97,12 +100,22 @@ def test_x0_is_never_modified(minimise):
         ({"rho": 1.0}, ValueError, r"rho must be in \[0, 1\)"),
         ({"eps": 0.0}, ValueError, "eps must be positive"),
         ({"eps": None}, TypeError, "eps must be a real number, but is None"),
+        ({"eps": [1e-8, 1e-8]}, TypeError, "SciPy's eps is finite_diff_rel_step here"),
+        ({"eps": np.full(2, 1e-8)}, TypeError, "SciPy's eps is finite_diff_rel_step here"),
         ({"options": [("lr", 1)]}, TypeError, "options must be a dict, but is a list"),
         ({"options": {"lr": 1}, "lr": 1}, TypeError, "given twice, in options and .*: lr"),
         ({"callback": "print"}, TypeError, "callback must be callable, but is a str"),
         ({"finite_diff_rel_step": 0}, ValueError, "finite_diff_rel_step must be .* positive"),
         ({"finite_diff_rel_step": 1e-17}, ValueError, "finite_diff_rel_step must be .* at least"),
         ({"finite_diff_rel_step": [1e-8] * 3}, ValueError, r"finite_diff_rel_step has shape \(3,"),
+        ({"finite_diff_rel_step": "abc"}, TypeError, "finite_diff_rel_step must hold real numbers"),
+        ({"finite_diff_rel_step": [None] * 2}, TypeError, "finite_diff_rel_step must hold real"),
+        ({"finite_diff_rel_step": [1, [2]]}, ValueError, "finite_diff_rel_step cannot be made an"),
+        ({"jacobian": slope}, TypeError, r"argument 'jacobian' \(did you mean jac\?\)"),
+        ({"arg": (1,)}, TypeError, r"minimize\(\) .* 'arg' \(did you mean args\?\)"),
+        ({"max_iter": 9}, TypeError, r"argument 'max_iter' \(did you mean maxiter\?\)"),
+        ({"maxls": 9}, TypeError, "unexpected keyword argument 'maxls'$"),
+        ({"method": "BFGS"}, TypeError, "minimize has no choice of method, it is ADADELTA"),
         ({"safeguard": "no"}, TypeError, "safeguard must be True or False, but is 'no'"),
         ({"safeguard": None}, TypeError, "safeguard must be True or False, but is None"),
         ({"averaging": 1}, TypeError, "averaging must be True or False, but is 1"),
@@ -118,9 +131,24 @@ def test_options_are_checked_before_anything_is_evaluated(options, error, messag
         nd.minimize(unreachable, [1.0, 2.0], **options)
 
 
+def test_none_stands_for_the_default_tolerances(minimise):
+    found, expected = minimise(bowl, [1.0, 2.0], gtol=None, ftol=None), minimise(bowl, [1.0, 2.0])
+    assert (found.nit, found.fun) == (expected.nit, expected.fun)
+
+
 def test_an_eps_that_float32_rounds_to_zero_is_refused():
     with pytest.raises(ValueError, match=r"eps must be positive \(as float32"):
         nd.minimize(unreachable, np.ones(1, np.float32), eps=1e-50)
+
+
+def test_no_method_is_no_choice_of_method(minimise):
+    assert minimise(bowl, [1.0], method=None).success
+
+
+@pytest.mark.parametrize("arguments", [("BFGS",), (None, slope), (None, True), (None, "2-point")])
+def test_arguments_in_the_order_of_scipy_are_told_that_there_is_no_method(arguments):
+    with pytest.raises(ValueError, match="there is no method here, so best pass jac and bounds by"):
+        nd.minimize(unreachable, [1.0], (), *arguments)
 
 
 @pytest.mark.parametrize("nothing", [(), [], None])
@@ -131,7 +159,16 @@ def test_no_constraints_are_no_constraints(minimise, nothing):
 @pytest.mark.parametrize(
     ("options", "category", "message"),
     [
-        ({"maxls": 1, "step": 0}, OptimizeWarning, "Unknown solver options: maxls, step"),
+        (
+            {"options": {"maxls": 1, "step": 0}},
+            OptimizeWarning,
+            "Unknown solver options: maxls, step$",
+        ),
+        (
+            {"options": {"maxfun": 9, "max_iter": 9}},
+            OptimizeWarning,
+            r"options: maxfun \(did you mean maxfev\?\), max_iter \(did you mean maxiter\?\)",
+        ),
         ({"hess": np.eye}, RuntimeWarning, "hess is not used"),
         ({"hessp": np.eye}, RuntimeWarning, "hessp is not used"),
         (
@@ -255,6 +292,7 @@ SCALAR = "The user-provided objective function must return a scalar value."
         (True, TypeError, "fun returned a bool"),
         (np.ma.masked, TypeError, "fun returned .*, but it must be a real one"),
         ([1.0, 2.0], TypeError, "fun returned a list of length 2"),
+        ([[1.0, [2.0]]], TypeError, "fun returned a list of length 1, but it must be a real one"),
         ((), TypeError, "fun returned a tuple of length 0"),
         (np.ones(2), ValueError, r"fun returned an array of shape \(2,\)"),
         (np.ones(0), ValueError, r"fun returned an array of shape \(0,\)"),

@@ -202,14 +202,30 @@ def test_the_array_for_the_gradient_has_the_dtype_of_the_point_and_is_all_nan(di
     np.testing.assert_array_equal(found.jac, 2 * found.x)
 
 
-def test_an_element_of_the_gradient_that_is_not_written_is_nan(direct):
+@pytest.mark.parametrize("adds", [False, True])
+def test_an_element_of_the_gradient_that_is_not_assigned_is_named(direct, adds):
     def fun(x, grad):
         grad[0] = 2 * x[0]
+        if adds:
+            grad[1] += 2 * x[1]
+        return float(x @ x)
+
+    with pytest.raises(ValueError, match=r"did not assign grad\[1\]: .* every element") as caught:
+        direct(fun, [1.0, 2.0], jac="inplace")
+    found = caught.value.result
+    assert (found.success, found.status, found.message, found.nit) == (False, 3, NONFINITE, 0)
+    np.testing.assert_array_equal(found.x, [1, 2])
+    # Where it cannot move anyway, nothing looks at it.
+    assert direct(fun, [1.0, 2.0], jac="inplace", bounds=[(None, None), (2, 2)]).success
+
+
+def test_nan_that_the_objective_computes_is_none_that_it_forgot(direct):
+    def fun(x, grad):
+        grad[:] = 2 * x[0], np.nan
         return float(x @ x)
 
     found = direct(fun, [1.0, 2.0], jac="inplace")
     assert (found.success, found.status, found.message, found.nit) == (False, 3, NONFINITE, 0)
-    np.testing.assert_array_equal(found.x, [1, 2])
 
 
 def test_what_the_user_does_to_the_array_later_changes_nothing(direct):
