@@ -1,11 +1,13 @@
 import re
 import sys
 import types
+from importlib import metadata
 from pathlib import Path
 
 import numba
 import numpy as np
 import pytest
+import scipy
 
 import numadelta as nd
 from numadelta import bench, cli, datasets
@@ -210,6 +212,19 @@ def test_info_names_versions_threads_blas_and_gpu(capsys):
     assert rows["numadelta"] == nd.__version__
     assert rows["numba"].strip() == numba.__version__
     assert {"threads", "BLAS", "GPU", "python", "scipy", "joblib", "threadpoolctl"} <= set(rows)
+
+
+def test_info_does_without_what_numpy_does_not_know(monkeypatch, capsys):
+    monkeypatch.setattr(np, "show_config", lambda mode: {"Build Dependencies": {"blas": {}}})
+    monkeypatch.setattr("importlib.metadata.version", _not_installed)
+    assert cli.main(["info"]) == 0
+    rows = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())
+    assert rows["BLAS"].startswith("unknown unknown")
+    assert rows["scipy"] == scipy.__version__
+
+
+def _not_installed(name):
+    raise metadata.PackageNotFoundError(name)
 
 
 def test_bench_passes_its_options_on(monkeypatch):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
 import sys
+import warnings
 
 import numpy as np
 import pytest
@@ -99,6 +101,28 @@ def test_a_file_that_is_read_only_is_not_replaced(data, tmp_path, monkeypatch, c
     assert capsys.readouterr().err == f"numadelta: {path}: Permission denied\n"
 
 
+def test_a_picture_that_is_there_is_written_over_where_its_folder_is_locked(
+    data, tmp_path, monkeypatch, capsys
+):
+    pytest.importorskip("matplotlib")
+    path, may = tmp_path / "p.png", os.access
+    monkeypatch.setattr(os, "access", lambda place, mode: place != tmp_path and may(place, mode))
+    assert train("--dataset", data, "--plot", path) == 1
+    assert capsys.readouterr().err == f"numadelta: {tmp_path}: Permission denied\n"
+    path.write_text("old")
+    assert train("--dataset", data, "--plot", path) == 0
+    assert path.read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("command", ["train", "sweep", "bench"])
+def test_without_matplotlib_the_extra_is_named_at_once(tmp_path, monkeypatch, capsys, command):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    assert cli.main([command, "--plot", str(tmp_path / "p.png")]) == 1
+    assert capsys.readouterr().err == (
+        "numadelta: --plot needs matplotlib: pip install numadelta[plot]\n"
+    )
+
+
 @needs_links
 def test_a_link_in_the_folder_of_a_training_is_not_followed(data, tmp_path):
     (tmp_path / "run").mkdir()
@@ -157,6 +181,41 @@ def test_test_data_that_cannot_be_scaled_is_refused_before_the_training(
     monkeypatch.setattr(nd.MLP, "fit", None)
     assert train("--dataset", tmp_path / "data.npz", "--early-stopping") == 1
     assert "column 2 has a value that is too far" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("platform", "error", "status"),
+    [
+        ("linux", BrokenPipeError(), 141),
+        ("win32", BrokenPipeError(), 141),
+        ("win32", OSError(errno.EINVAL, "Invalid argument"), 141),
+        ("win32", OSError(errno.EINVAL, "Invalid argument", "a*.csv"), 1),
+        ("linux", OSError(errno.EINVAL, "Invalid argument"), 1),
+    ],
+)
+def test_windows_has_another_error_for_a_closed_pipe(monkeypatch, platform, error, status):
+    def load(*_):
+        raise error
+
+    monkeypatch.setattr(sys, "platform", platform)
+    monkeypatch.setattr(sources, "load", load)
+    monkeypatch.setattr(cli, "_forget_stdout", lambda: None)
+    assert train() == status
+
+
+def test_warnings_are_shown_as_before_whatever_is_restored(monkeypatch, tmp_path):
+    class Forgetful(warnings.catch_warnings):
+        def __exit__(self, *reason):
+            shown = warnings.showwarning
+            super().__exit__(*reason)
+            warnings.showwarning = shown
+
+    before = warnings.showwarning
+    monkeypatch.setattr(warnings, "catch_warnings", Forgetful)
+    assert train("--dataset", tmp_path / "no.csv") == 1
+    shown = warnings.showwarning
+    warnings.showwarning = before
+    assert shown is before
 
 
 @pytest.mark.parametrize("name", ["stdout", "stderr"])
@@ -232,6 +291,20 @@ def test_a_stray_cell_does_not_make_classes_of_numbers(tmp_path, capsys):
     assert len(source.classes) == 61
 
 
+@pytest.mark.parametrize("strays", [1, 10, 11, 51])
+def test_more_than_half_of_the_cells_are_no_strays(tmp_path, strays):
+    targets = [f"name {k}" if k < strays else k / 7 for k in range(100)]
+    lines = [f"{k},{target}" for k, target in enumerate(targets)]
+    (tmp_path / "data.csv").write_text("\n".join(["a,price", *lines]))
+    options = OPTIONS | {"dataset": str(tmp_path / "data.csv")}
+    if strays > 50:
+        assert len(sources.load(options).classes) == 100
+    else:
+        message = f"as {100 - strays} of 100 targets are" if strays < 11 else "100 in 100 rows"
+        with pytest.raises(ValueError, match=message):
+            sources.load(options)
+
+
 def test_a_class_that_is_not_a_number_is_refused(tmp_path, capsys):
     y = np.where(X[:, 0] > 0, 1.0, 0.0)
     y[7] = np.nan
@@ -258,6 +331,16 @@ def test_a_target_that_is_one_number_is_refused(tmp_path, capsys):
     np.savez(tmp_path / "data.npz", X=X, y=1)
     assert train("--dataset", tmp_path / "data.npz") == 1
     assert r"have shapes (60, 3) and ()" in capsys.readouterr().err
+
+
+def test_a_tilde_is_the_home_folder_but_not_that_of_nobody(data, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    assert train("--dataset", "~/data.npz", "--save", "~/net.npz") == 0
+    assert cli.main(["predict", "~/net.npz", "~/data.npz"]) == 0
+    capsys.readouterr()
+    assert train("--dataset", "~$data.npz") == 1
+    assert "data.npz: No such file or directory" in capsys.readouterr().err
 
 
 def test_a_folder_of_mnist_is_no_option_for_other_data(data, tmp_path, capsys):

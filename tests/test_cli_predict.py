@@ -126,6 +126,89 @@ def test_large_numbers_are_labels_of_their_own():
     assert found == [10**18, 10**18 + 1, 2, 2, 2.5, 2.5, "x", 1, "nan", "1_0"]
 
 
+def trained(tmp_path, text, *arguments):
+    (tmp_path / "data.csv").write_text(text)
+    options = ["--hidden", "--epochs", "20", "--batch-size", "2", "--quiet", *arguments]
+    options += ["--save", str(tmp_path / "net.npz")]
+    assert cli.main(["train", "--dataset", str(tmp_path / "data.csv"), *options]) == 0
+    return tmp_path / "net.npz", tmp_path / "data.csv"
+
+
+def test_names_of_digits_are_scored_as_names(tmp_path, capsys):
+    net, data = trained(tmp_path, "a,code\n" + "0,01\n5,2\n" * 9)
+    capsys.readouterr()
+    assert predict(net, data) == 0
+    assert "accuracy 100.00%" in capsys.readouterr().err
+    for rows, score in (("0,1\n5,2\n", 50), ("0,01\n5,2.0\n", 50), ("5,2\n", 100)):
+        data.write_text("a,code\n" + rows)
+        assert predict(net, data) == 0
+        assert f"accuracy {score}.00%" in capsys.readouterr().err
+    np.savez(tmp_path / "x.npz", X=[[0.0], [5.0]], y=np.array(["1", "2"]))
+    assert predict(net, tmp_path / "x.npz") == 0
+    assert "accuracy 50.00%" in capsys.readouterr().err
+
+
+def test_a_label_of_several_lines_is_a_cell_of_csv(tmp_path, capsys):
+    text = "a,label\n" + '0,"say ""a""\nand b"\n5,"a, ""b"""\n' * 9
+    net, data = trained(tmp_path, text)
+    capsys.readouterr()
+    assert predict(net, data) == 0
+    assert capsys.readouterr().out == '"say ""a""\nand b"\na, "b"\n' * 9
+
+
+def test_zeros_that_lead_are_scored_in_a_regression(tmp_path, capsys):
+    net, data = trained(tmp_path, "a,y\n" + "0,01\n5,07\n" * 9, "--task", "regression")
+    capsys.readouterr()
+    assert predict(net, data) == 0
+    out, err = capsys.readouterr()
+    assert "R^2" in err and "no score" not in err
+    net, data = trained(tmp_path, "0,01\n5,07\n" * 9, "--task", "regression")
+    assert predict(net, data) == 0
+    assert "R^2" in capsys.readouterr().err
+
+
+def test_a_header_of_numbers_is_known_by_the_names_of_the_network(tmp_path, capsys):
+    net, data = trained(tmp_path, "2019,2020,label\n" + "0,1,x\n5,2,y\n" * 9)
+    data.write_text("2019,2020\n0,1\n5,2\n")
+    capsys.readouterr()
+    assert predict(net, data) == 0
+    assert capsys.readouterr() == ("x\ny\n", "")
+
+
+def test_a_plain_network_does_without_the_numbers_of_the_rows(tmp_path, capsys):
+    nd.MLP((3, 2), seed=0).save(tmp_path / "net.npz")
+    outputs = []
+    for text in (
+        "a,b,c\n5,3,4\n6,2,1\n",
+        ",a,b,c\n0,5,3,4\n1,6,2,1\n",
+        ",a,b,c,y\n0,5,3,4,1\n1,6,2,1,0\n",
+    ):
+        (tmp_path / "x.csv").write_text(text)
+        assert predict(tmp_path / "net.npz", tmp_path / "x.csv") == 0
+        out, err = capsys.readouterr()
+        outputs.append(out)
+        assert ("the first column has no name and is left out" in err) == (text[0] == ",")
+        assert ("accuracy" in err) == ("y" in text)
+    assert outputs[0] == outputs[1] == outputs[2]
+    (tmp_path / "x.csv").write_text("0,1,2\n5,3,4\n6,2,1\n")
+    assert predict(tmp_path / "net.npz", tmp_path / "x.csv") == 0
+    out, err = capsys.readouterr()
+    assert out == outputs[0] and "x.csv: the first line is taken for a header" in err
+
+
+@pytest.mark.parametrize("dtype", [np.longdouble, ">f2", ">f4", "f2", bool])
+def test_what_can_be_trained_on_can_be_predicted(tmp_path, capsys, dtype):
+    X = np.array([[0, 1], [1, 0]] * 9).astype(dtype)
+    path, net = str(tmp_path / "x.npz"), str(tmp_path / "net.npz")
+    for y, score in ((X[:, 0], "R^2"), (X[:, 0] > 0, "accuracy")):
+        np.savez(path, X=X, y=y)
+        task = ["--task", "regression"] if score == "R^2" else []
+        assert cli.main(["train", "--dataset", path, "--hidden", "--save", net, *task]) == 0
+        capsys.readouterr()
+        assert predict(net, path) == 0
+        assert f"x.npz: {score}" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("name", ["words", "prices"])
 def test_a_checkpoint_predicts_on_raw_data_too(problem, capsys, name):
     folder, *_ = problem

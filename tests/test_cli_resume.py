@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import signal
+import sys
 import warnings
 
 import numpy as np
@@ -14,6 +15,7 @@ import pytest
 import numadelta as nd
 from numadelta import checkpoint, cli
 from numadelta.checkpoints import KIND, VERSION
+from numadelta.cli import fitting, resuming
 from numadelta.cli import train as train_module
 
 EARLY = ["--early-stopping", "20", "--dropout", "0.2", "--weight-decay", "0.001", "--seed", "3"]
@@ -65,7 +67,7 @@ def interrupt(monkeypatch):
                 monkeypatch.undo()
                 os.kill(os.getpid(), number)
 
-        monkeypatch.setattr(train_module._Watch, "on_train_batch_end", end_batch, raising=False)
+        monkeypatch.setattr(fitting._Watch, "on_train_batch_end", end_batch, raising=False)
 
     return after
 
@@ -117,19 +119,29 @@ def test_an_interrupt_before_the_first_step_replaces_no_network(
 ):
     folder, saved = tmp_path / "run", tmp_path / "net.npz"
     assert begin(data, folder, "--save", saved, epochs=2) == 0
-    trained, write = saved.read_bytes(), train_module.resuming.write
+    trained, write = saved.read_bytes(), resuming.write
 
     def interrupted(*arguments):
         write(*arguments)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(train_module.resuming, "write", interrupted)
+    monkeypatch.setattr(resuming, "write", interrupted)
     assert run("--resume", folder, "--epochs", 3) == 130
     assert saved.read_bytes() == trained
     assert f"the checkpoint is in {folder}" in capsys.readouterr().err
     assert begin(data, tmp_path / "new", "--save", tmp_path / "new.npz") == 130
     assert not (tmp_path / "new.npz").exists()
     assert "nothing was saved, for nothing was done" in capsys.readouterr().err
+
+
+def test_an_interrupt_before_the_first_step_saves_no_network(data, tmp_path, monkeypatch, capsys):
+    def interrupted(watch, logs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(fitting._Watch, "on_train_begin", interrupted)
+    assert run("--dataset", data, "--hidden", "4", "--save", tmp_path / "net.npz") == 130
+    assert not (tmp_path / "net.npz").exists()
+    assert "nothing was saved; --checkpoint" in capsys.readouterr().err
 
 
 def test_a_refused_training_leaves_the_options_of_the_one_before(data, tmp_path, capsys):
@@ -262,6 +274,24 @@ def test_data_that_has_moved_is_found_where_the_user_says(data, tmp_path, capsys
     assert "but the checkpoint is of" in capsys.readouterr().err
 
 
+def test_images_that_have_moved_are_found_where_the_user_says(tmp_path, monkeypatch):
+    rng = np.random.default_rng(0)
+    images, labels = rng.integers(0, 255, (60, 28, 28)), rng.integers(0, 10, 60)
+    asked = []
+
+    def load(data_dir=None):
+        asked.append(data_dir)
+        return (images[:50], labels[:50]), (images[50:], labels[50:])
+
+    monkeypatch.setattr(nd.datasets, "load_mnist", load)
+    folder, here, there = (tmp_path / name for name in ("run", "here", "there"))
+    assert run("--hidden", "--epochs", 1, "--data-dir", here, "--checkpoint", folder) == 0
+    assert run("--resume", folder, "--epochs", 2) == 0
+    assert run("--resume", folder, "--epochs", 3, "--data-dir", there) == 0
+    assert run("--resume", folder, "--epochs", 4) == 0
+    assert asked == [str(path) for path in (here, here, there, there)]
+
+
 def test_other_data_is_refused(data, tmp_path, capsys):
     folder = tmp_path / "run"
     assert begin(data, folder, epochs=1) == 0
@@ -326,3 +356,9 @@ def test_what_is_noted_of_warnings_is_put_back(data):
     before = warnings.showwarning
     assert run("--dataset", data, "--hidden", "--epochs", 1) == 0
     assert warnings.showwarning is before
+
+
+def test_the_command_that_goes_on_is_quoted_as_its_shell_wants_it(monkeypatch):
+    for platform, quote in (("linux", "'"), ("win32", '"')):
+        monkeypatch.setattr(sys, "platform", platform)
+        assert resuming.command("my run") == f"numadelta train --resume {quote}my run{quote}"

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import importlib
+import io
 import json
 import os
 import signal
+import sys
 import time
 
 import numpy as np
@@ -89,6 +91,16 @@ def test_a_sweep_that_is_asked_to_end_can_end_its_processes(data, monkeypatch, c
     monkeypatch.setattr(importlib.import_module("numadelta.grid"), "_train_all", end)
     assert sweep("--dataset", data) == 143
     assert capsys.readouterr().err == "numadelta: interrupted\n"
+
+
+def test_a_closed_pipe_is_quiet_while_processes_are_at_work(data, monkeypatch, capsys):
+    class Closed(io.StringIO):
+        def write(self, text):
+            raise BrokenPipeError
+
+    monkeypatch.setattr(sys, "stdout", Closed())
+    assert sweep("--dataset", data, *NET, "--jobs", "2") == 141
+    assert capsys.readouterr().err == ""
 
 
 @pytest.mark.parametrize(

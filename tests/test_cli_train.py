@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -146,7 +147,7 @@ def test_npz_with_x_and_y_is_split_the_same_way_each_time_with_a_share_of_each_c
     assert (len(first.x_train), len(first.x_test)) == (80, 20)
     assert {*map(tuple, first.x_train), *map(tuple, first.x_test)} == {*map(tuple, X)}
     np.testing.assert_allclose(np.bincount(first.y_test), np.bincount(y) / 5, atol=1)
-    rest, x_validation, y_validation = first.with_validation()
+    rest, (x_validation, y_validation) = first.with_validation()
     assert (len(rest.x_train), len(x_validation), len(y_validation)) == (72, 8, 8)
     assert not {*map(tuple, rest.x_train)} & {*map(tuple, x_validation)}
 
@@ -197,6 +198,31 @@ def test_images_have_one_mean_and_tables_one_for_each_column():
     np.testing.assert_array_equal(prices.targets(np.array([10.0, 40.0])), [[-1], [2]])
 
 
+def test_parts_are_scaled_as_the_whole(monkeypatch):
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(1e3, 2, size=(50, 3)), np.arange(50.0)
+    source = sources.Source("t", x, y, x, y)
+    monkeypatch.setattr(scaling, "CELLS", 20)
+    found = scaling.Scaling.of(source)
+    np.testing.assert_allclose(found.scale, x.std(axis=0), rtol=1e-12)
+    expected = (x - found.mean) / found.scale
+    np.testing.assert_array_equal(found.samples(x), expected.astype(np.float32))
+    x[33, 1] = 1e60
+    with pytest.raises(ValueError, match=r"column 2 .* 1e\+60"):
+        found.samples(x)
+
+
+def test_bytes_are_scaled_without_a_copy_in_float64():
+    x = np.random.default_rng(0).integers(0, 256, (20_000, 500)).astype(np.uint8)
+    y = np.arange(len(x)) % 2
+    source = sources.Source("t", x, y, x, y, classes=[0, 1])
+    tracemalloc.start()
+    scaled = scaling.Scaling.of(source).samples(tables.matrix("x", x))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < scaled.nbytes + 40 * scaling.CELLS
+
+
 # CSV in its many ways
 
 
@@ -225,6 +251,19 @@ def test_images_have_one_mean_and_tables_one_for_each_column():
         ("1,class\n2,order\n3,class\n", None, None),
         ("0,1,x\n1,0,y\n", None, None),
         ("1,2,3,4\n2,3,4,1\n", None, None),
+        ("0,1,2,3\n94,70,57,1\n16,44,82,0\n", ["0", "1", "2", "3"], None),
+        (",0,1,2\n0,7,5.5,1\n", ["", "0", "1", "2"], None),
+        ("0,1,kind\n0.5,0.3,x\n", ["0", "1", "kind"], None),
+        ("0,1,kind,sort\n5,3,x,z\n6,2,x,z\n", ["0", "1", "kind", "sort"], None),
+        ("0,1,2,x\n5,3,4,y\n6,2,4,x\n", None, None),
+        ("0,1,2\n", None, None),
+        ("0,1\n5,3\n", None, None),
+        ("0,1,2\n3,4,5\n6,7,8\n", None, None),
+        ("0,1,2\n0,2,1\n2,0,1\n", None, None),
+        ("2001,2002,2003\n5,3,4\n", None, None),
+        ("5.1,a\n4.9,1\n3.5,a\n", None, None),
+        ("5.1,a\n4.9,1\n3.5,b\n", None, None),
+        ("2010,kind\n4.9,1\n3.5,\n", ["2010", "kind"], None),
     ],
 )
 def test_header_and_target_are_found(table, text, names, target):
@@ -232,6 +271,41 @@ def test_header_and_target_are_found(table, text, names, target):
     assert found.names == names
     assert found.guess_target() == target
     assert found.width == len(names or text.splitlines()[0].replace(";", ",").split(","))
+
+
+@pytest.mark.parametrize(
+    ("text", "width"),
+    [
+        ("Temp, C;Druck, bar;y\n20.5;1.0;0\n", 3),
+        ("Temp, C;Druck, bar;y\n20,5;1,0;0\n", 3),
+        ("Temp, C, a;y\n20.5;1\n", 2),
+        ("a,b;c,d\n1,2,3\n", 3),
+        ("1,5;2,5;0\n", 3),
+        ("a,b,c\n1,2,x;y\n3,4,z\n", 3),
+        ("sep=;\na,b;c,d\n1,2,;4,5,\n", 2),
+        ("sep=\t\r\na\tb\r\n1\t2\r\n", 2),
+    ],
+)
+def test_the_delimiter_fits_the_first_lines(table, text, width):
+    found = tables.read_csv(tables.Path(table(text)))
+    assert found.width == width and "sep=" not in (found.names or ())
+    assert found.lines[-1] == text.count("\n")
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("0,1,2\n" + "5,3,0\n6,2,1\n" * 5, "a header"),
+        ("2001,2002,2003\n" + "5,3,0\n6,2,1\n" * 5, "data"),
+        ("a,b,c\n" + "5,3,0\n6,2,1\n" * 5, None),
+    ],
+)
+def test_what_a_first_line_with_numbers_was_taken_for_is_told(table, capsys, text, told):
+    options = ["--hidden", "--epochs", "1", "--batch-size", "2", "--task", "regression"]
+    assert train("--dataset", table(text), *options) == 0
+    line = f"data.csv: the first line is taken for {told}"
+    found = [line for line in capsys.readouterr().out.splitlines() if "first line" in line]
+    assert found == ([line] if told else [])
 
 
 @pytest.mark.parametrize("column", ["kind", "4", None])
@@ -305,6 +379,38 @@ def test_numbers_with_leading_zeros_are_names(table):
     assert load(table("a,y\n" + "1,0.5\n2,0\n" * 3)).task == "regression"
 
 
+def test_numbers_beyond_64_bits_are_names(table):
+    path = table("a,y\n" + "1,12345678901234567890\n2,12345678901234567891\n" * 3)
+    assert load(path).classes == ["12345678901234567890", "12345678901234567891"]
+    assert load(path, task="regression").task == "regression"
+
+
+@pytest.mark.parametrize(
+    ("targets", "message"),
+    [
+        (["1,75", "2,5", "3"], "row 1 (line 2): '1,75' makes names of all targets, 3 in 3 rows"),
+        (["125,730", "1 000", "5"], "'125,730' makes names of all targets"),
+        (["37", "0040", "0041"], "row 2 (line 3): '0040' makes names of all targets"),
+        (["-", "-", "1.5", "2", "2.5"], "'-' makes names of all targets, 4 in 5 rows"),
+        (["1" * 20, "2" * 20, "3" * 20], "'11111111111111111111' makes names of all targets"),
+    ],
+)
+def test_numbers_that_are_written_in_another_way_do_not_become_classes(
+    table, capsys, targets, message
+):
+    path = table("\n".join(["a;y", *(f"1;{text}" for text in targets)]))
+    assert train("--dataset", path, *QUICK) == 1
+    err = capsys.readouterr().err
+    assert message in err and err.endswith(" --task classification\n")
+    assert set(load(path, task="classification").classes) == {*targets}
+
+
+@pytest.mark.parametrize("targets", [["01", "02", "03"] * 2, [f"a{k}" for k in range(9)]])
+def test_names_are_classes(table, targets):
+    path = table("\n".join(["a;y", *(f"1;{text}" for text in targets * 2)]))
+    assert load(path).classes == sorted({*targets})
+
+
 def test_none_may_be_a_class_and_numbers_have_no_underscores(table):
     source = load(table("a,y\n1,none\n2,mild\n3,null\n4,none\n5,mild\n6,null\n"))
     assert source.classes == ["mild", "none", "null"]
@@ -325,12 +431,24 @@ def test_a_path_that_looks_like_a_picture_of_another_kind_is_no_folder(npz, tmp_
     [
         ({"X": np.eye(3)}, "holds X, but x_train, y_train, x_test, y_test or X, y are needed"),
         ({"X": np.eye(9), "y": np.eye(9, dtype=int)}, "y is one-hot"),
+        ({"X": np.eye(9), "y": np.eye(9, dtype=np.float32)}, "y is one-hot"),
+        (
+            {
+                "x_train": np.eye(2),
+                "y_train": np.uint64([0, 2**63]),
+                "x_test": np.eye(2),
+                "y_test": np.arange(2),
+            },
+            "y_train and y_test do not fit into one integer type",
+        ),
+        ({"X": np.eye(2), "y": np.array([b"a", b"\xe4"])}, "y in "),
+        ({"X": np.eye(2), "y": np.array([b"a", b"\xe4"])}, "is no text in UTF-8"),
         ({"X": np.eye(9), "y": np.arange(8)}, "training samples and targets have shapes"),
         ({"X": np.array([[1, np.nan]] * 9), "y": np.arange(9)}, "column 2, row 1 is nan"),
         ({"X": np.arange(9), "y": np.arange(9)}, "has shape (9,) and dtype int64"),
         ({"X": np.array([["a"]] * 9), "y": np.arange(9)}, "but rows of numbers are needed"),
         ({"X": np.eye(9), "y": np.full(9, np.nan)}, "regression needs finite numbers"),
-        ({"X": np.eye(9), "y": np.array([None] * 9)}, "allow_pickle=False"),
+        ({"X": np.eye(9), "y": np.array([None] * 9)}, "holds Python objects (allow_pickle=False)"),
         ({"X": np.eye(9), "y": np.arange(9) * 1j}, "y in"),
     ],
 )
@@ -344,6 +462,15 @@ def test_strings_are_no_targets_of_a_regression(npz, capsys):
     path = npz(X=np.eye(9), y=np.array(["a", "b", "c"] * 3))
     assert train("--dataset", path, "--task", "regression") == 1
     assert "regression needs finite numbers" in capsys.readouterr().err
+
+
+def test_the_cell_that_is_no_target_of_a_regression_is_named(table, capsys):
+    path = table("a;y\n1;2\n1;1,5\n")
+    assert train("--dataset", path, "--task", "regression") == 1
+    assert (
+        "column 'y', row 2 (line 3): '1,5' is no finite number; targets must be numbers, with a "
+        "point, not a comma"
+    ) in capsys.readouterr().err
 
 
 def test_a_missing_and_a_damaged_file_exit_with_1(tmp_path, capsys):

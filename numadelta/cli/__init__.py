@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import io
 import os
 import sys
@@ -14,10 +15,8 @@ from typing import Any, TextIO
 import numadelta
 from numadelta.cli import info, options, predict, sweep, train
 from numadelta.cli.options import UsageError
+from numadelta.cli.statuses import SIGNALS
 from numadelta.interrupts import Terminated
-
-# What a shell shows for a process that a signal has ended: 128 and the number of the signal.
-INTERRUPTED, BROKEN_PIPE, TERMINATED = 130, 141, 143
 
 # Failures whose message says it all; of others the type is printed, too.
 EXPECTED = (ValueError, TypeError, OSError, ImportError)
@@ -46,6 +45,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     with warnings.catch_warnings():
         # Those that the library gives to its caller, which is a command.
         warnings.filterwarnings("always", module=r"numadelta\.cli")
+        # Of a sweep that a closed pipe ends, joblib tells programmers what they could do better.
+        warnings.filterwarnings("ignore", r"\d+ tasks", module="joblib")
+        show = warnings.showwarning  # which not every catch_warnings restores
         warnings.showwarning = _show_warning
         try:
             status = arguments.command(arguments)
@@ -53,14 +55,16 @@ def main(argv: Sequence[str] | None = None) -> int:
             return status
         except UsageError as error:
             return _fail(error, 2)
-        except BrokenPipeError:
-            _forget_stdout()
-            return BROKEN_PIPE
         except KeyboardInterrupt as error:
             print("numadelta: interrupted", file=sys.stderr)
-            return TERMINATED if isinstance(error, Terminated) else INTERRUPTED
+            return SIGNALS["SIGTERM" if isinstance(error, Terminated) else "SIGINT"]
         except Exception as error:
-            return _fail(error, 1)
+            if not _is_closed_pipe(error):
+                return _fail(error, 1)
+            _forget_stdout()
+            return SIGNALS["SIGPIPE"]
+        finally:
+            warnings.showwarning = show
 
 
 class _Parser(argparse.ArgumentParser):
@@ -135,6 +139,14 @@ def _show_warning(
 
 def _one_line(text: Any) -> str:
     return " ".join(str(text).split())
+
+
+def _is_closed_pipe(error: Exception) -> bool:
+    """Tell whether nobody reads on; Windows says EINVAL, which it says of files, too."""
+    if isinstance(error, BrokenPipeError):
+        return True
+    invalid = isinstance(error, OSError) and (error.errno, error.filename) == (errno.EINVAL, None)
+    return sys.platform == "win32" and invalid
 
 
 def _forget_stdout() -> None:

@@ -10,8 +10,15 @@ from typing import Any
 import numadelta
 
 PACKAGES = (
-    *("tqdm", "pooch", "matplotlib", "scikit-learn", "joblib", "threadpoolctl"),
-    *("numba-cuda", "torch", "jax"),
+    "tqdm",
+    "pooch",
+    "matplotlib",
+    "scikit-learn",
+    "joblib",
+    "threadpoolctl",
+    "numba-cuda",
+    "torch",
+    "jax",
 )
 
 
@@ -25,17 +32,19 @@ def run(arguments: argparse.Namespace) -> int:
     """Print a line for each."""
     import numba
     import numpy as np
+    import scipy
 
-    blas = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
+    blas = np.show_config(mode="dicts").get("Build Dependencies", {}).get("blas", {})
+    name, version = (blas.get(key, "unknown") for key in ("name", "version"))
     rows = {
         "numadelta": numadelta.__version__,
         "python": f"{platform.python_version()} on {platform.system()} {platform.machine()}",
         "numpy": np.__version__,
-        "scipy": metadata.version("scipy"),
+        "scipy": scipy.__version__,
         "numba": numba.__version__,
         "threads": f"{numadelta.get_num_threads()} (Python threads over compiled loops)",
         "numba-layer": f"{getattr(numba.config, 'THREADING_LAYER')} (not used)",  # noqa: B009
-        "BLAS": f"{blas['name']} {blas['version']}{_blas_threads()}",
+        "BLAS": f"{name} {version}{_blas_threads()}",
         "GPU": _gpu(),
     }
     for package in PACKAGES:

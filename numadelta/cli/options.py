@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,8 +21,12 @@ PICTURES = (".png", ".pdf", ".svg")
 
 DATA = {"dataset": None, "data_dir": None, "target": None, "task": None}
 NETWORK = {
-    **{"hidden": [512], "activation": "relu"},
-    **{"dropout": 0.0, "input_dropout": 0.0, "weight_decay": 0.0, "shared_delta": False},
+    "hidden": [512],
+    "activation": "relu",
+    "dropout": 0.0,
+    "input_dropout": 0.0,
+    "weight_decay": 0.0,
+    "shared_delta": False,
 }
 
 
@@ -76,7 +81,7 @@ def dataset(text: str) -> str:
 
 def path(text: str) -> Path:
     """Return a path; ``~`` is the home folder also where the shell leaves it."""
-    return Path(text).expanduser()
+    return Path(os.path.expanduser(text))  # that of Path raises where there is no such user
 
 
 def picture(text: str) -> Path:
@@ -168,10 +173,15 @@ def flags(names: Sequence[str]) -> str:
 def check_data(options: dict[str, Any]) -> None:
     """Refuse options that another data set would need."""
     name = options["dataset"]
-    if options["data_dir"] is not None and name not in (None, "mnist", "fashion-mnist"):
-        raise UsageError(f"--data-dir is for MNIST and Fashion-MNIST, but --dataset is {name}")
+    check_data_dir(options["data_dir"], name, "--dataset")
     if options["target"] is not None and not str(name).lower().endswith(".csv"):
         raise UsageError("--target is for --dataset FILE.csv")
+
+
+def check_data_dir(folder: Any, name: str | None, what: str) -> None:
+    """Refuse a folder of MNIST for other data, which the message calls `what`."""
+    if folder is not None and name not in (None, "mnist", "fashion-mnist"):
+        raise UsageError(f"--data-dir is for MNIST and Fashion-MNIST, but {what} is {name}")
 
 
 def complete(options: dict[str, Any], name: str, rows: int) -> None:

@@ -9,31 +9,23 @@ from typing import Any
 import numpy as np
 
 import numadelta
-from numadelta.cli import files
+from numadelta import checkpoint, extras
 from numadelta.cli.options import PICTURES, UsageError
 from numadelta.cli.sources import Source
 
 
 def prepare(path: Path) -> None:
     """Find out before the training what would make the pictures fail after it."""
-    require_matplotlib()
+    extras.require_matplotlib("--plot needs")
     if not path.is_dir() and path.suffix.lower() in (".jpg", ".jpeg", ".gif", ".bmp", ".tif"):
         raise UsageError(f"--plot {path}: pictures are {', '.join(PICTURES)}, or give a folder")
     if _is_one_file(path):
-        files.require_writable_file(path, in_place=True)
+        checkpoint.require_writable_file(path, in_place=True)
     elif path.is_dir():
-        files.require_writable(path)
+        checkpoint.require_writable(path)
     else:
-        files.require_writable_file(path)
+        checkpoint.require_writable_file(path)
         path.mkdir()
-
-
-def require_matplotlib() -> None:
-    """Say which extra is missing."""
-    try:
-        import matplotlib  # noqa: F401
-    except ImportError as error:
-        raise ImportError("--plot needs matplotlib: pip install numadelta[plot]") from error
 
 
 def _is_one_file(path: Path) -> bool:

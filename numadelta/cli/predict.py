@@ -16,8 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 import numadelta
+from numadelta import checkpoint
 from numadelta.cli import files, options, sources, tables
-from numadelta.cli.options import NAMED, UsageError
+from numadelta.cli.options import NAMED
 from numadelta.cli.scaling import folded
 
 
@@ -54,8 +55,10 @@ def add_to(commands: Any) -> None:
 
 
 def _data(text: str) -> str:
-    if text in NAMED or Path(text).suffix.lower() in (".csv", ".npz", ".npy"):
+    if text in NAMED:
         return text
+    if Path(text).suffix.lower() in (".csv", ".npz", ".npy"):
+        return str(options.path(text))
     raise argparse.ArgumentTypeError(
         f"{text} is neither {', '.join(NAMED)} nor a file that ends in .csv, .npz or .npy"
     )
@@ -64,7 +67,7 @@ def _data(text: str) -> str:
 def run(arguments: argparse.Namespace) -> int:
     """Predict and print."""
     if arguments.output is not None:
-        files.require_writable_file(arguments.output)
+        checkpoint.require_writable_file(arguments.output)
     net = _load_net(arguments.model)
     X, y = _load_data(arguments.data, arguments.data_dir, net)
     classes = _classes(net)
@@ -74,8 +77,12 @@ def run(arguments: argparse.Namespace) -> int:
     score = None if y is None else _score(net, X, y, labels)
     if arguments.json:
         result = {
-            **{"model": arguments.model, "data": arguments.data, "rows": len(labels)},
-            **{"predictions": labels, "classes": classes, "score": score},
+            "model": arguments.model,
+            "data": arguments.data,
+            "rows": len(labels),
+            "predictions": labels,
+            "classes": classes,
+            "score": score,
         }
         text = files.to_json(result if proba is None else result | {"probabilities": proba}) + "\n"
     elif proba is not None:
@@ -84,7 +91,7 @@ def run(arguments: argparse.Namespace) -> int:
     elif predicted.ndim == 2:
         text = _lines(predicted)
     else:
-        text = "".join(f"{label}\n" for label in labels)
+        text = "".join(map(_line, labels))
     if arguments.output is None:
         text.encode(getattr(sys.stdout, "encoding", None) or "utf-8")  # a label is never rewritten
         print(text, end="")
@@ -109,8 +116,7 @@ def _load_net(path: Path) -> numadelta.MLP:
 def _load_data(data: str, data_dir: Path | None, net: numadelta.MLP) -> tuple[Any, Any]:
     """Return samples and targets, None where there are none."""
     path = Path(data)
-    if data_dir is not None and data not in ("mnist", "fashion-mnist"):
-        raise UsageError(f"--data-dir is for MNIST and Fashion-MNIST, but the data is {data}")
+    options.check_data_dir(data_dir, data, "the data")
     if data in NAMED:
         _, _, (X, y) = sources.load_named(data, data_dir)
     elif path.suffix.lower() == ".csv":
@@ -125,33 +131,41 @@ def _load_data(data: str, data_dir: Path | None, net: numadelta.MLP) -> tuple[An
 
 
 def _load_csv(path: Path, net: numadelta.MLP) -> tuple[NDArray[Any], Any]:
-    table = tables.read_csv(path)
     wanted, noted, target = net.notes.get("columns"), net.notes.get("target"), None
+    table = tables.read_csv(path, wanted or ())
     if table.names is not None and wanted:
-        if missing := [name for name in wanted if name not in table.names]:
+        places = {name: place for place, name in enumerate(table.names)}
+        if missing := [name for name in wanted if name not in places]:
             raise ValueError(f"{path} lacks the columns {', '.join(map(repr, missing))}")
-        columns = [table.names.index(name) for name in wanted]
+        columns = [places[name] for name in wanted]
         target = table.names.index(noted) if noted in table.names else None
     else:
-        columns = list(range(table.width))
-        if table.width == net.layer_sizes[0] + 1:
-            target = _extra_column(table, noted)
+        if table.names is not None and table.first_line is not None:
+            warnings.warn(f"{path}: the first line is taken for {table.first_line}", stacklevel=2)
+        columns, inputs = list(range(table.width)), net.layer_sizes[0]
+        if len(columns) > inputs:
+            columns = table.without_index(columns)
+        if len(columns) == inputs + 1:
+            target = _extra_column(table, columns, noted)
         columns = [column for column in columns if column != target]
     X = table.numbers(columns)
     if target is None:
         return X, None
     try:
-        return X, table.target(target)
+        classes = _classes(net)
+        if classes and isinstance(classes[0], str):
+            return X, np.array(table.texts(target))
+        return X, table.target(target, numeric=net.loss != "cross_entropy")
     except ValueError as error:  # as in a table that is to be filled in
         _warn_of_no_score(error)
         return X, None
 
 
-def _extra_column(table: tables.Table, noted: str | int | None) -> int | None:
-    """Return the place of the target in a table with one column too many for the network."""
+def _extra_column(table: tables.Table, columns: list[int], noted: str | int | None) -> int | None:
+    """Return the place of the target in columns of which there is one too many for the network."""
     if table.names is not None:
         guess = table.guess_target()
-        return noted - 1 if guess is None and isinstance(noted, int) else guess
+        return columns[0] + noted - 1 if guess is None and isinstance(noted, int) else guess
     if isinstance(noted, str):
         raise ValueError(
             f"{table.path} has no header, and a column too many: which is {noted!r}, the target?"
@@ -188,8 +202,11 @@ def _score(net: numadelta.MLP, X: Any, y: NDArray[Any], labels: Any) -> float | 
         y = y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y
         if y.shape != (len(labels),):
             raise ValueError(f"the targets have shape {y.shape}")
+        # "01" is not "1", if it is a name.
+        names = isinstance(labels[0], str) and y.dtype.kind != "f"
+        key = str if names else _key
         pairs = zip(labels, y.tolist(), strict=True)
-        return float(np.mean([_key(label) == _key(true) for label, true in pairs]))
+        return float(np.mean([key(label) == key(true) for label, true in pairs]))
     except (TypeError, ValueError) as error:
         _warn_of_no_score(error)
         return None
@@ -207,6 +224,14 @@ def _key(label: Any) -> Any:
     except ValueError:
         return str(label)
     return number if math.isfinite(number) else str(label)  # "nan" may be a label
+
+
+def _line(label: Any) -> str:
+    """Return a label as a line, or as a cell of CSV if it has several."""
+    text = f"{label}"
+    if "\n" in text or "\r" in text:
+        text = '"' + text.replace('"', '""') + '"'
+    return text + "\n"
 
 
 def _lines(rows: Any) -> str:

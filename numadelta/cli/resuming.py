@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +36,9 @@ def refuse_used(folder: Path) -> None:
 
 def command(folder: Path) -> str:
     """Return what to type to go on."""
-    return f"numadelta train --resume {shlex.quote(str(folder))}"
+    text = str(folder)
+    quoted = subprocess.list2cmdline([text]) if sys.platform == "win32" else shlex.quote(text)
+    return f"numadelta train --resume {quoted}"
 
 
 def write(folder: Path, options: dict[str, Any]) -> None:

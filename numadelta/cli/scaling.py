@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -46,14 +47,16 @@ class Scaling:
         dtype = np.float64 if isinstance(self.mean, list) else np.float32
         mean: Any = np.asarray(self.mean, dtype)
         scale: Any = np.asarray(self.scale, dtype)
-        with np.errstate(over="ignore"):
-            scaled = ((X.astype(dtype) - mean) / scale).astype(np.float32)
-        if not (finite := np.isfinite(scaled)).all():
-            row, column = np.argwhere(~finite)[0]
-            raise ValueError(
-                f"column {column + 1} has a value that is too far from those of the training data "
-                f"to be scaled, {X[row, column]}"
-            )
+        scaled = np.empty(X.shape, np.float32)
+        for rows in _chunks(X):
+            with np.errstate(over="ignore"):
+                scaled[rows] = (X[rows].astype(dtype) - mean) / scale
+            if not (finite := np.isfinite(scaled[rows])).all():
+                row, column = np.argwhere(~finite)[0]
+                raise ValueError(
+                    f"column {column + 1} has a value that is too far from those of the training "
+                    f"data to be scaled, {X[rows][row, column]}"
+                )
         return scaled
 
     def targets(self, y: NDArray[Any]) -> NDArray[Any]:
@@ -70,23 +73,42 @@ class Scaling:
             )
         return scaled
 
+    def part(self, X: NDArray[Any], y: NDArray[Any]) -> tuple[NDArray[np.float32], NDArray[Any]]:
+        """Standardise samples and their targets."""
+        return self.samples(X), self.targets(y)
+
     def notes(self) -> dict[str, Any]:
         """Return what a network notes of it."""
         return {name: value for name, value in asdict(self).items() if value is not None}
 
+
+# So many cells are copied in float64 at a time.
+CELLS = 2**20
 
 NAMES = tuple(Scaling.__dataclass_fields__)
 
 
 def _by_column(name: str, x: NDArray[Any]) -> tuple[list[float], list[float]]:
     with np.errstate(over="ignore", invalid="ignore"):
-        mean, scale = x.mean(axis=0, dtype=np.float64), x.std(axis=0, dtype=np.float64)
+        mean = x.mean(axis=0, dtype=np.float64)
+        scale = np.sqrt(_variance(x, mean))
     # Asked of the range: the deviation of a constant may be rounded up from zero.
-    scale[(x == x[0]).all(axis=0)] = 1.0
+    scale[x.min(axis=0) == x.max(axis=0)] = 1.0
     good = np.isfinite(mean) & np.isfinite(scale) & (scale > 0)
     if not good.all():
         raise ValueError(f"{name} {np.argmin(good) + 1} is too large or too small to be scaled")
     return mean.tolist(), scale.tolist()
+
+
+def _variance(x: NDArray[Any], mean: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return what `x.var(axis=0)` is, for which that copies all."""
+    return sum(np.square(x[rows] - mean).sum(axis=0) for rows in _chunks(x)) / len(x)
+
+
+def _chunks(x: NDArray[Any]) -> Iterator[slice]:
+    """Return all rows, in parts of which a copy needs little memory."""
+    step = max(1, CELLS // max(1, x.shape[1]))
+    return (slice(start, start + step) for start in range(0, len(x), step))
 
 
 def make_net(

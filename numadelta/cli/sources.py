@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -36,17 +35,19 @@ class Source:
     target: str | int | None = None
     """The name of the target's column, or its number from 1."""
     images: bool = False
+    first_line: str | None = None
+    """What that of a table was taken for, where there is doubt."""
 
     @property
     def task(self) -> str:
         """Classification or regression."""
         return "regression" if self.classes is None else "classification"
 
-    def with_validation(self) -> tuple[Source, NDArray[Any], NDArray[Any]]:
-        """Set a tenth of the training data aside, always the same."""
+    def with_validation(self) -> tuple[Source, tuple[NDArray[Any], NDArray[Any]]]:
+        """Set a tenth of the training data aside, always the same; return the rest and it."""
         chosen = _set_aside(self.name, self.y_train, 10, self.classes is not None)
         rest = replace(self, x_train=self.x_train[~chosen], y_train=self.y_train[~chosen])
-        return rest, self.x_train[chosen], self.y_train[chosen]
+        return rest, (self.x_train[chosen], self.y_train[chosen])
 
 
 def load(options: dict[str, Any], known: bool = False) -> Source:
@@ -115,17 +116,13 @@ def _from_csv(path: Path, options: dict[str, Any], known: bool) -> Source:
         guess = table.guess_target()
         target = table.width - 1 if guess is None else guess
     columns = [column for column in range(table.width) if column != target]
-    names = table.names
-    if names is not None and names[0] == "" and target != 0:
-        # Pandas writes the numbers of the rows so, which often tell the classes by their order.
-        warnings.warn(f"{path}: the first column has no name and is left out", stacklevel=2)
-        del columns[0]
+    columns, names = table.without_index(columns), table.names
     if not columns:
         raise ValueError(f"{path} has only one column, but features and a target are needed")
     X = table.numbers(columns)
     y = table.target(target, numeric=options["task"] == "regression")
     if y.dtype.kind == "U" and not known and options["task"] != "classification":
-        table.refuse_strays(target)
+        table.refuse_numbers(target)
     return Source(
         path.name,
         X,
@@ -134,6 +131,7 @@ def _from_csv(path: Path, options: dict[str, Any], known: bool) -> Source:
         y[:0],
         columns=None if names is None else [names[column] for column in columns],
         target=target + 1 if names is None else names[target],
+        first_line=table.first_line,
     )
 
 
@@ -154,6 +152,8 @@ def _finish(source: Source, task: str | None) -> Source:
     if y_train.shape[1:] != y_test.shape[1:]:
         raise ValueError(f"{source.name}: y_train and y_test have {y_train.shape}, {y_test.shape}")
     if {y_train.dtype.kind, y_test.dtype.kind} == {"i", "u"}:  # which would be floats together
+        if max(y_train.max(initial=0), y_test.max(initial=0)) > np.iinfo(np.int64).max:
+            raise ValueError(f"{source.name}: y_train and y_test do not fit into one integer type")
         y_train, y_test = y_train.astype(np.int64), y_test.astype(np.int64)
     y = np.concatenate([y_train, y_test])
     task = task or _guess_task(source.name, y)
@@ -185,7 +185,7 @@ def _finish(source: Source, task: str | None) -> Source:
 
 def _guess_task(name: str, y: NDArray[Any]) -> str:
     if y.ndim > 1:
-        if y.dtype.kind in "biu" and ((y == 0) | (y == 1)).all() and (y.sum(axis=1) == 1).all():
+        if y.dtype.kind in "biuf" and ((y == 0) | (y == 1)).all() and (y.sum(axis=1) == 1).all():
             raise ValueError(
                 f"{name}: y is one-hot; give class numbers, y.argmax(axis=1), or --task regression"
             )

@@ -8,6 +8,7 @@ import time
 from contextlib import nullcontext, redirect_stdout
 from typing import Any
 
+from numadelta import checkpoint, extras
 from numadelta.cli import files, options, pictures, sources
 from numadelta.cli.options import UsageError
 from numadelta.cli.scaling import Scaling, make_net
@@ -70,10 +71,10 @@ def run(arguments: argparse.Namespace) -> int:
         if len(set(chosen[name])) < len(chosen[name]):
             raise UsageError(f"--{name} names a value twice")
     if arguments.plot is not None:
-        pictures.require_matplotlib()
-        files.require_writable_file(arguments.plot, in_place=True)
+        extras.require_matplotlib("--plot needs")
+        checkpoint.require_writable_file(arguments.plot, in_place=True)
     if arguments.file is not None:
-        files.require_writable_file(arguments.file, in_place=True)
+        checkpoint.require_writable_file(arguments.file, in_place=True)
     out = sys.stdout
     with redirect_stdout(sys.stderr) if arguments.json else nullcontext():
         found, result = _sweep(chosen)
@@ -91,16 +92,15 @@ def run(arguments: argparse.Namespace) -> int:
 def _sweep(chosen: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
     from numadelta.grid import sweep
 
-    source, x_validation, y_validation = sources.load(chosen).with_validation()
+    source, validation = sources.load(chosen).with_validation()
     options.complete(chosen, source.name if source.images else "", len(source.y_train))
     scaling = Scaling.of(source)
     net = make_net(chosen, source, scaling)
     started = time.perf_counter()
     found = sweep(
         net,
-        scaling.samples(source.x_train),
-        scaling.targets(source.y_train),
-        validation_data=(scaling.samples(x_validation), scaling.targets(y_validation)),
+        *scaling.part(source.x_train, source.y_train),
+        validation_data=scaling.part(*validation),
         lr=chosen["lr"],
         rho=chosen["rho"],
         eps=chosen["eps"],
