@@ -141,12 +141,15 @@ def entry(array: NDArray[Any], flat_index: int) -> tuple[str, Any]:
 
 def first_nonfinite(array: NDArray[Any]) -> int | None:
     """Return the flat index of the first NaN or infinity, None if there is none."""
+    if array.size <= FINITE_AT_A_TIME:
+        finite = np.isfinite(array)
+        return None if finite.all() else int(np.argmin(finite))
     flat = array.reshape(-1)
-    # A part at a time: of a large array, perhaps a file, the answers would be a large array, too.
+    # Of a large array, perhaps a file, the answers would be a large array, too.
     for start in range(0, flat.size, FINITE_AT_A_TIME):
-        finite = np.isfinite(flat[start : start + FINITE_AT_A_TIME])
-        if not finite.all():
-            return start + int(np.argmin(finite))
+        bad = first_nonfinite(flat[start : start + FINITE_AT_A_TIME])
+        if bad is not None:
+            return start + bad
     return None
 
 

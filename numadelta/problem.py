@@ -122,9 +122,10 @@ class Options:
         for name, value in {"lr": lr, "rho": rho, "eps": eps}.items():
             arrays.check_hyperparameter(name, value, dtype)
         default_gtol, default_ftol = _TOLERANCES[dtype]
-        gtol = default_gtol if gtol is None else gtol
-        ftol = default_ftol if ftol is None else ftol
-        for name, value in {"gtol": gtol, "ftol": ftol, "xtol": xtol, "lr_decay": lr_decay}.items():
+        # Defaults are not checked, which would be a tenth of a short call.
+        gtol = default_gtol if gtol is None else arrays.check_hyperparameter("gtol", gtol)
+        ftol = default_ftol if ftol is None else arrays.check_hyperparameter("ftol", ftol)
+        for name, value in {"xtol": xtol, "lr_decay": lr_decay}.items():
             arrays.check_hyperparameter(name, value)
         values = {
             "lr": lr,
