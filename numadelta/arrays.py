@@ -190,7 +190,7 @@ def check_number(name: str, value: object) -> float:
 
 
 def check_hyperparameter(name: str, value: object, dtype: DTypeLike = np.float64) -> float:
-    """Return one of ADADELTA's hyper-parameters as a float, or say what is wrong with it.
+    """Return a number that must not be negative, `rho` also below one and `eps` also positive.
 
     What counts is the value after rounding to the working dtype: an `eps` that becomes zero would
     turn a zero gradient into 0/0, and a `rho` that becomes one would let the averages grow for

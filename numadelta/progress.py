@@ -26,10 +26,10 @@ def check_verbose(verbose: object, levels: tuple[int, ...]) -> None:
         raise ValueError(f"verbose must be {texts} or {last}, but is {verbose!r}")
 
 
-def make(verbose: int, epochs: int, batches: int, done: int = 0) -> Silent:
+def make(verbose: int, epochs: int, batches: int, done: int = 0) -> Progress:
     """Return the progress of a level of `verbose`, with some batches done."""
     if verbose == 0:
-        return Silent()
+        return Progress()
     tqdm = bar_maker() if verbose == 1 else None
     if tqdm is None:
         return _Lines(epochs)
@@ -64,8 +64,8 @@ def import_tqdm() -> Any:
         return tqdm
 
 
-class Silent:
-    """No progress at all."""
+class Progress:
+    """The progress of a training, which nobody sees; `_Lines` and `_Bar` show it."""
 
     def advance(self) -> None:
         """Count a batch."""
@@ -80,7 +80,7 @@ class Silent:
         """End the show, `on_purpose` if a callback has stopped the training."""
 
 
-class _Lines(Silent):
+class _Lines(Progress):
     """One line an epoch, for log files."""
 
     def __init__(self, epochs: int) -> None:
@@ -93,7 +93,7 @@ class _Lines(Silent):
         say(text)
 
 
-class _Bar(Silent):
+class _Bar(Progress):
     """One bar for the whole run, for terminals and notebooks."""
 
     def __init__(self, bar: Any, epochs: int) -> None:

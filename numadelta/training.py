@@ -96,7 +96,7 @@ class Training:
 
     def run(self, epochs: int, verbose: int, saved: Saved | None) -> None:
         """Train until so many epochs are done, a callback stops it or a signal interrupts it."""
-        shown, begun = progress.Silent(), False
+        shown, begun = progress.Progress(), False
         try:
             if not callable(self.options.lr):
                 self.optimizer.lr = self.options.lr  # once, for callbacks may change it
@@ -130,7 +130,7 @@ class Training:
     def _last_logs(self) -> dict[str, Any]:
         return {name: values[-1] for name, values in self.history.history.items()}
 
-    def _run_epoch(self, shown: progress.Silent) -> None:
+    def _run_epoch(self, shown: progress.Progress) -> None:
         """Do what is left of this epoch."""
         epoch, count, size = self.epoch, self.batches.count, self.batches.size
         if callable(self.options.lr) and self.batch == 0:  # in a resumed epoch it is what it was
@@ -147,7 +147,7 @@ class Training:
         clip = self.options.clip.apply if any(self.options.clip) else None
         methods = self.hooks.methods
         begin_hooks, end_hooks = methods["on_train_batch_begin"], methods["on_train_batch_end"]
-        advance = None if type(shown) is progress.Silent else shown.advance
+        advance = None if type(shown) is progress.Progress else shown.advance
         checkpoints, stopped = self.checkpoints, False
         first = self.batch
         for batch, start in enumerate(range(first * size, batches.rows, size), first):
@@ -187,7 +187,7 @@ class Training:
         if self.checkpoints is not None:
             self._save_if_best(shown)
 
-    def _end_epoch(self, epoch: int, stopped: bool, shown: progress.Silent) -> None:
+    def _end_epoch(self, epoch: int, stopped: bool, shown: progress.Progress) -> None:
         if self.checkpoints:
             self._mark = self._mark._replace(snapshot=self._snapshot(self.batch))
         loss, hits, norm = self.totals
@@ -205,13 +205,13 @@ class Training:
         self.history.append(logs)
         self._begin_epoch(epoch + 1, stopped, self._snapshot(0) if self.checkpoints else None)
 
-    def _save_if_best(self, shown: progress.Silent) -> None:
+    def _save_if_best(self, shown: progress.Progress) -> None:
         losses = self.history.history.get("val_loss" if self.validate else "loss", [])
         earlier = [loss for loss in losses[:-1] if loss is not None and not math.isnan(loss)]
         if self.batch == 0 and losses and losses[-1] < min(earlier, default=math.inf):
             self._save(shown, best=True)
 
-    def _save(self, shown: progress.Silent, best: bool = False) -> None:
+    def _save(self, shown: progress.Progress, best: bool = False) -> None:
         try:
             if self.checkpoints is not None:
                 self.checkpoints.save(self.optimizer.steps, self.state(), best)
