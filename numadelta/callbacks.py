@@ -238,6 +238,7 @@ class WeightAveraging:
         self.count, self._mean = count, mean
 
 
+LIKE_HOOKS = ("on_train", "on_epoch", "on_batch", "on_test", "on_predict")
 # What Keras' base class calls from others.
 BY_KERAS = ("on_batch_begin", "on_batch_end")
 
@@ -249,7 +250,7 @@ def _unheard(callback: Any) -> list[str]:
     called = (*HOOKS, *BY_KERAS) if of_keras else HOOKS
     owners = [*map(vars, kinds), getattr(callback, "__dict__", {})]
     found = {name for owner in owners for name, value in owner.items() if callable(value)}
-    return sorted(name for name in found if name.startswith("on_") and name not in called)
+    return sorted(name for name in found if name.startswith(LIKE_HOOKS) and name not in called)
 
 
 class Hooks:

@@ -91,7 +91,7 @@ class Checkpoints:
     def forget(self) -> None:
         """Forget when and what was saved last, for another training."""
         self._saved_at = time.monotonic()
-        self._saved = -1, -1
+        self._saved: tuple[Any, ...] = ()
 
     def __repr__(self) -> str:
         return (
@@ -116,10 +116,11 @@ class Checkpoints:
             return
         self._saved_at = time.monotonic()  # also after a failure: not each batch shall try again
         # The end of an epoch has the steps of its last batch.
-        if (step, saved[0]["epoch"]) == self._saved:
+        state = step, saved[0]["epoch"], saved[0]["stopped"]
+        if state == self._saved:
             return
         self._write(_name(step), saved)
-        self._saved = step, saved[0]["epoch"]
+        self._saved = state
         for old in self.files()[self.keep :]:
             with suppress(OSError):
                 old.unlink()

@@ -25,10 +25,11 @@ def fingerprint(function: Any) -> str:
 
 
 def _in_order(constant: Any) -> Any:
-    """Return a constant without the order of sets, which is another one in each process."""
+    """Return a constant without the order of sets, which texts make another in each process."""
     if isinstance(constant, tuple):
         return tuple(map(_in_order, constant))
-    if isinstance(constant, frozenset):
+    numbers = (int, float)
+    if isinstance(constant, frozenset) and not all(isinstance(part, numbers) for part in constant):
         return frozenset, sorted(repr(_in_order(part)) for part in constant)
     return constant
 

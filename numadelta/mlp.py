@@ -44,6 +44,7 @@ from numadelta.interrupts import termination_interrupts
 from numadelta.minibatches import Batches
 from numadelta.optimizer import Adadelta
 
+_PROPERTIES = ("layer_sizes", "dtype", "loss")
 INITIALIZATIONS = ("auto", "he", "glorot")
 BATCH_SIZE = 128
 
@@ -54,7 +55,7 @@ NAMES = {"activation": layers.ACTIVATIONS, "loss": losses.LOSSES}
 ARGUMENTS = {"activation": 1, "loss": 2}
 
 
-# What other libraries call them.
+# Other libraries' names for these.
 SYNONYMS = {"sigmoid": "logistic", "linear": "identity", "mse": "squared_error"}
 
 
@@ -304,6 +305,10 @@ class MLP:
         np.True_
         """
         parts = [arrays.as_array(f"weights[{k}]", part) for k, part in enumerate(weights)]
+        for k, part in enumerate(parts):
+            if part.dtype.kind not in "fiu":
+                raise TypeError(f"weights[{k}] has dtype {part.dtype}, but real numbers are needed")
+            arrays.check_finite(f"weights[{k}]", part)
         shapes = [part.shape for part in self.get_weights()]
         if (given := [part.shape for part in parts]) != shapes:
             raise ValueError(f"weights has the shapes {given}, but the network has {shapes}")
@@ -350,8 +355,8 @@ class MLP:
         loss : float
             Mean loss over the samples plus the penalty.
         grad : ndarray, shape (n_parameters,)
-            Its gradient, a new array: float64 if `theta` is (SciPy's minimisers insist on it), else
-            of the network's dtype.
+            Its gradient, a new array: float64 if `theta` is an array of that (SciPy's minimisers
+            insist on it), else of the network's dtype.
 
         Raises
         ------
@@ -367,7 +372,7 @@ class MLP:
         >>> grad.shape == net.theta.shape
         True
         """
-        wanted = np.result_type(arrays.as_array("theta", theta), self.dtype)
+        is_wide = getattr(theta, "dtype", None) == np.float64
         theta = self._check_theta(theta)
         samples, y = self._door().pairs(X, y)
         grad = np.empty_like(theta)
@@ -375,7 +380,7 @@ class MLP:
         loss, _ = workspace.loss_and_grad(
             layer_views(theta, self.layer_sizes), layer_views(grad, self.layer_sizes), samples, y
         )
-        return float(loss), grad.astype(wanted, copy=False)
+        return float(loss), grad.astype(np.float64 if is_wide else self.dtype, copy=False)
 
     def fit(
         self,
@@ -798,7 +803,9 @@ class MLP:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         state_dict = state.pop("_state_dict", None)
-        self.__dict__.update(state)
+        # Pickles from before these were properties.
+        old = {f"_{name}": state.pop(name) for name in _PROPERTIES if name in state}
+        self.__dict__.update(state | old)
         # An array of its own: joblib hands arrays to its workers as read-only memory maps.
         self._theta = np.array(self._theta)
         # Copies of their own also for copy.copy.

@@ -167,14 +167,18 @@ class Perceptron(BaseEstimator):
     def _fit(self, *arguments: Any, **options: Any) -> Any:
         """Train; what is refused leaves all attributes as they were."""
         before = dict(self.__dict__)
-        steps = _steps(before.get("net_"))
+        old = before.get("net_")
+        steps, names = _steps(old), ("weight_decay", "dropout", "input_dropout")
+        settings = {} if old is None else {name: getattr(old, name) for name in names}
         try:
             return self._try_to_fit(*arguments, **options)
         except Exception:
             net = self.__dict__.get("net_")
-            if _steps(net) == (steps if net is before.get("net_") else 0):
+            if _steps(net) == (steps if net is old else 0):
                 self.__dict__.clear()
                 self.__dict__.update(before)
+                for name, value in settings.items():
+                    setattr(old, name, value)
             raise
 
     def _try_to_fit(
@@ -277,7 +281,9 @@ class Perceptron(BaseEstimator):
         if held_out and keep:
             # In the end it is the best weights that are put back, whatever other callbacks do.
             callbacks = [_Score(self._scoring(held_out)), *callbacks, keep]
-        done, lr = len(self.history_.epoch), self.lr
+        done, lr, verbose = len(self.history_.epoch), self.lr, self.verbose
+        if isinstance(verbose, (int, np.integer)) and verbose > 2:
+            verbose = 2  # 10 is a habit of scikit-learn's users
         return net.fit(
             samples.X,
             samples.values,
@@ -287,8 +293,7 @@ class Perceptron(BaseEstimator):
             sample_weight=weights,
             shuffle=self.shuffle,
             callbacks=callbacks,
-            # 10 is a habit of scikit-learn's users.
-            verbose=min(self.verbose, 2) if isinstance(self.verbose, int) else self.verbose,
+            verbose=verbose,
             lr=(lambda epoch: lr(done + epoch)) if callable(lr) else lr,
             rho=self.rho,
             eps=self.eps,

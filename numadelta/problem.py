@@ -122,11 +122,11 @@ class Options:
         for name, value in {"lr": lr, "rho": rho, "eps": eps}.items():
             arrays.check_hyperparameter(name, value, dtype)
         default_gtol, default_ftol = _TOLERANCES[dtype]
-        # Defaults are not checked, which would be a tenth of a short call.
+        # None means the default, of which no check need take a tenth of a short call.
         gtol = default_gtol if gtol is None else arrays.check_hyperparameter("gtol", gtol)
         ftol = default_ftol if ftol is None else arrays.check_hyperparameter("ftol", ftol)
-        for name, value in {"xtol": xtol, "lr_decay": lr_decay}.items():
-            arrays.check_hyperparameter(name, value)
+        xtol = 0.0 if xtol is None else arrays.check_hyperparameter("xtol", xtol)
+        lr_decay = 0.0 if lr_decay is None else arrays.check_hyperparameter("lr_decay", lr_decay)
         values = {
             "lr": lr,
             "rho": rho,

@@ -120,13 +120,13 @@ _print = partial(print, flush=True)
 
 def say(text: str, write: Callable[[str], Any] = _print) -> None:
     """Write a line to stdout, as far as there is one: a training shall not end for it."""
-    if sys.stdout is None or getattr(sys.stdout, "closed", False):
-        return
     try:
         write(text)
     except UnicodeEncodeError:
         encoding = sys.stdout.encoding
         write(text.encode(encoding, "backslashreplace").decode(encoding))
+    except (AttributeError, ValueError):
+        pass  # stdout is None, closed, detached or no stream at all
 
 
 def _summary(logs: dict[str, Any], names: tuple[str, ...]) -> str:

@@ -65,8 +65,8 @@ class MLPClassifier(ClassifierMixin, Perceptron):
         The training ends after more than `n_iter_no_change` epochs in a row of which none was
         better by `tol` than the best before it: by the loss, or by the validation score with
         `early_stopping`.
-    verbose : bool or {0, 1, 2}, default False
-        As in `MLP.fit`.
+    verbose : bool or int, default False
+        As in `MLP.fit`; more than 2 is 2.
     warm_start : bool, default False
         Whether `fit` goes on from where the last one ended.
     early_stopping : bool, default False

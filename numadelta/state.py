@@ -35,7 +35,8 @@ ROWS = 13
 # What ended a run.
 RUNNING, GTOL, FTOL, XTOL, MAXITER, MAXFEV, MAXTIME, PRECISION, NONFINITE, STOPPED = range(10)
 
-# Whether forward differences have become central ones: tried in vain, no, about to, yes.
+# What has become of forward differences: they stay, for central ones were tried in vain; they are
+# used as yet; central ones are wanted; central ones are used.
 REFUSED, FORWARD, TURNING, CENTRAL = range(-1, 3)
 
 RUN = np.dtype(

@@ -155,7 +155,7 @@ class Training:
                 if checkpoints and batch:  # before the first there is that of the epoch's beginning
                     self._mark = self._mark._replace(snapshot=self._snapshot(batch))
                 if self.hooks.call("on_train_batch_begin", batch, {}):
-                    self._mark = self._mark._replace(stopped=True)
+                    self._mark = self._mark._replace(stopped=True, snapshot=None)
                     return
             try:
                 loss, hits[batch] = backpropagate(

@@ -439,7 +439,6 @@ def test_disp_without_tqdm_names_the_extra(monkeypatch):
         (ValueError, "return_all", {"return_all": True}),
         (ValueError, "averaging", {"averaging": True, "safeguard": False}),
         (ValueError, "lr_decay", {"lr_decay": 0.1, "safeguard": False}),
-        (TypeError, "lr_decay", {"lr_decay": None}),
         (ValueError, "workers", {"workers": 2}),
         (ValueError, "check_gradient", {"check_gradient": True}),
         (ValueError, "jac", {"jac": "4-point"}),

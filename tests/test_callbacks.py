@@ -270,6 +270,11 @@ def test_hooks_that_no_training_calls_are_told_of():
     fit(*net_and_data(), callbacks=[Begins(), Derived()])
 
 
+def test_other_names_that_begin_likewise_are_no_hooks():
+    one = types.SimpleNamespace(on_epoch_end=lambda epoch, logs: None, on_done=print)
+    fit(*net_and_data(), callbacks=[one])
+
+
 def test_what_keras_calls_from_another_hook_is_heard():
     class Counts(OfKeras):
         batches = 0

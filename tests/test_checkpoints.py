@@ -967,6 +967,37 @@ def test_a_hook_that_was_interrupted_is_called_again_from_where_it_began(tmp_pat
         assert end(*resumed) == end(*whole), number
 
 
+class StopsBefore:
+    """A callback that counts the batches that begin, and ends the training before that one."""
+
+    def __init__(self, last):
+        self.last, self.begun = last, 0
+
+    def set_model(self, model):
+        self.model = model
+
+    def on_train_batch_begin(self, batch, logs):
+        self.begun += 1
+        self.model.optimizer.lr *= 0.5
+        if self.begun == self.last:
+            raise StopIteration
+
+    def state_dict(self):
+        return {"begun": self.begun}
+
+    def load_state_dict(self, state):
+        self.begun = state["begun"]
+
+
+@pytest.mark.parametrize("last", [1, 2, 4, 5])
+def test_what_a_callback_stopped_before_a_batch_stays_stopped_and_as_it_was(tmp_path, last):
+    net, _, callbacks = begin(checkpoint=tmp_path, last=[StopsBefore(last)])
+    assert net.optimizer.steps == last - 1
+    again, _, resumed = begin(checkpoint=tmp_path, resume=True, last=[StopsBefore(last)])
+    assert again.optimizer.steps == last - 1 and again.optimizer.lr == net.optimizer.lr
+    assert resumed[-1].begun == callbacks[-1].begun == last
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signal")
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGINT"])
 def test_a_signal_saves_the_training(tmp_path, name):

@@ -283,6 +283,9 @@ def test_header_and_target_are_found(table, text, names, target):
         ("1,5;2,5;0\n", 3),
         ("a,b,c\n1,2,x;y\n3,4,z\n", 3),
         ("sep=;\na,b;c,d\n1,2,;4,5,\n", 2),
+        ("0,w;x\n1,u;v\n", 2),
+        ("1,5;2,5\n3,5;4,5\n", 2),
+        ('"a\nb",c,target\n1,2,3\n', 3),
         ("sep=\t\r\na\tb\r\n1\t2\r\n", 2),
     ],
 )

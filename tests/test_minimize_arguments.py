@@ -86,13 +86,11 @@ def test_x0_is_never_modified(minimise):
         ({"xtol": -1e-9}, ValueError, "xtol must not be negative"),
         ({"xtol": np.inf}, ValueError, "xtol must be finite"),
         ({"xtol": "small"}, TypeError, "xtol must be a real number"),
-        ({"xtol": None}, TypeError, "xtol must be a real number, but is None"),
         ({"maxtime": -1}, ValueError, "maxtime must be at least 0 seconds, but is -1"),
         ({"maxtime": np.nan}, ValueError, "maxtime must be at least 0 seconds, but is nan"),
         ({"maxtime": "1 s"}, TypeError, "maxtime must be a real number"),
         ({"lr_decay": 0.1}, ValueError, "lr_decay and averaging .* need safeguard=False"),
         ({"averaging": True}, ValueError, "lr_decay and averaging .* need safeguard=False"),
-        ({"lr_decay": None}, TypeError, "lr_decay must be a real number, but is None"),
         ({"lr_decay": -0.1, "safeguard": False}, ValueError, "lr_decay must not be negative"),
         ({"lr_decay": np.nan, "safeguard": False}, ValueError, "lr_decay must be finite"),
         ({"lr": -1.0}, ValueError, "lr must not be negative"),
@@ -511,3 +509,13 @@ def test_scipy_hands_bounds_over_as_they_are():
     for bounds in ([(0.5, None), (0.5, 3)], Bounds(0.5, 3)):
         np.testing.assert_array_equal(solve(bounds=bounds).x, [0.5, 0.5])
         assert received[-1] is bounds
+
+
+def test_none_is_the_default_of_a_tolerance():
+    def run(**options):
+        return nd.minimize(lambda x: ((x - 1) ** 2).sum(), [3.0, 4.0], **options)
+
+    names = ("gtol", "ftol", "xtol", "lr_decay")
+    for safeguard in (True, False):
+        one, other = run(safeguard=safeguard), run(safeguard=safeguard, **dict.fromkeys(names))
+        assert (one.nfev, one.x.tobytes()) == (other.nfev, other.x.tobytes())

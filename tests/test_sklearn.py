@@ -377,8 +377,19 @@ def test_partial_fit_does_not_wonder_about_many_classes():
 
 
 def test_more_talk_than_there_is_is_as_much_as_there_is(capsys):
-    make("binary", verbose=10).fit(X, BINARY)
+    make("binary", verbose=np.int64(10)).fit(X, BINARY)
     assert "epoch 1/" in capsys.readouterr().out
+
+
+def test_a_warm_start_that_is_refused_leaves_the_network_as_it_was():
+    model = make("binary", warm_start=True).fit(X, BINARY)
+    net = model.net_
+    before = (net.weight_decay, net.dropout, net.input_dropout, net.theta.tobytes())
+    for options in ({"input_dropout": 2.0}, {"lr": -1.0}, {"rho": 1.0}):
+        with pytest.raises(ValueError, match="must"):
+            copy.copy(model).set_params(alpha=0.5, dropout=0.3, **options).fit(X, BINARY)
+        now = (net.weight_decay, net.dropout, net.input_dropout, net.theta.tobytes())
+        assert now == before
 
 
 def test_options_are_checked_for_the_dtype_of_the_data():

@@ -101,7 +101,7 @@ def _by_column(name: str, x: NDArray[Any]) -> tuple[list[float], list[float]]:
 
 
 def _variance(x: NDArray[Any], mean: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return what `x.var(axis=0)` is, for which that copies all."""
+    """Return `x.var(axis=0)`, up to rounding, without a copy of all."""
     return sum(np.square(x[rows] - mean).sum(axis=0) for rows in _chunks(x)) / len(x)
 
 

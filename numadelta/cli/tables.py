@@ -20,8 +20,7 @@ TARGETS = ("target", "label", "class", "y")
 MISSING = ("", "na", "n/a", "nan", "null", "none", "?")
 # As a class, "none" and "null" may have a meaning.
 MISSING_TARGETS = ("", "na", "n/a", "nan", "?")
-# Of two that fit equally well the first: the comma may be that of decimals.
-DELIMITERS = ";\t,"
+DELIMITERS = ",;\t"
 
 
 @dataclass
@@ -183,6 +182,9 @@ def _delimiter(lines: Iterable[str]) -> str:
         return told[1]
     numbers = {mark: [line.count(mark) for line in first] for mark in DELIMITERS}
     even = [mark for mark in DELIMITERS if numbers[mark][0] and len({*numbers[mark]}) == 1]
+    other = re.compile(r"(?<!\d),|,(?!\d)")
+    if "," in even and len(even) > 1 and not any(map(other.search, first)):
+        even.remove(",")  # that of decimals
     return max(even or DELIMITERS, key=first[0].count)
 
 
