@@ -123,7 +123,7 @@ def sweep(
         raise ValueError("n_jobs must not be 0; 1 trains in this process, -1 on all cores")
     progress.check_verbose(verbose, (0, 1))
     net = net.reseeded(net.seed)  # without the state of an optimiser, which no run needs
-    door = data.Door(net.layer_sizes[0], net.layer_sizes[-1], net.loss, net.dtype)
+    door = net._door()
     X, y = door.pairs(X, y)
     options: dict[str, Any] = {
         "epochs": epochs,

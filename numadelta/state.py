@@ -61,7 +61,7 @@ RUN = np.dtype(
         ("still_value", np.int64),  # accepted steps in a row that hardly changed the value
         ("still_x", np.int64),  # ... or the point
         ("grad_cost", np.int64),  # evaluations that the differences of one gradient take
-        ("central", np.int64),  # one of the names below
+        ("central", np.int64),  # one of the names above
         ("coordinate", np.int64),  # where the differences at POINT go on, if not at the beginning
         ("begun", np.int64),
         ("inside", np.int64),  # in a batch: whether a driver is at it, as it is after an exception

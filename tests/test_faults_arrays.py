@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import numadelta as nd
+from numadelta import arrays
 
 IN_PLACE = ["params", "square_avg", "acc_delta"]
 
@@ -339,3 +340,12 @@ def test_the_functional_form_makes_no_state_of_its_own(name):
 def test_a_list_of_arrays_is_for_pack():
     with pytest.raises(TypeError, match="is a list of arrays; numadelta.pack makes one flat"):
         nd.Adadelta([np.ones((2, 3)), np.ones(3)])
+
+
+def test_the_first_of_many_numbers_is_found_in_parts(monkeypatch):
+    monkeypatch.setattr(arrays, "FINITE_AT_A_TIME", 4)
+    for place in (0, 3, 4, 9):
+        numbers = np.ones((5, 2))
+        numbers.flat[[place, 9]] = np.nan
+        assert arrays.first_nonfinite(numbers) == place
+    assert arrays.first_nonfinite(np.ones((5, 2))) is None
