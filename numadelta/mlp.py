@@ -355,8 +355,9 @@ class MLP:
         loss : float
             Mean loss over the samples plus the penalty.
         grad : ndarray, shape (n_parameters,)
-            Its gradient, a new array: float64 if `theta` is an array of that (SciPy's minimisers
-            insist on it), else of the network's dtype.
+            Its gradient, a new array: float64 if `theta` is an array of that, else of the network's
+            dtype.  SciPy's TNC and SLSQP insist on float64, so start them from
+            ``net.theta.astype(np.float64)``.
 
         Raises
         ------

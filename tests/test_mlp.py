@@ -299,10 +299,12 @@ def test_weights_are_set_from_a_list_as_keras_has_it():
 
 @pytest.mark.parametrize("method", ["TNC", "SLSQP", "L-BFGS-B"])
 def test_any_of_scipys_minimisers_takes_it_as_an_objective(method):
-    net, X, y = net_and_data("cross_entropy")
+    _, X, y = net_and_data("cross_entropy")
+    net = nd.MLP((X.shape[1], 8, 3), dtype=np.float32)
     limit = {"maxfun" if method == "TNC" else "maxiter": 50}
+    start = net.theta.astype(np.float64)  # TNC and SLSQP refuse another
     result = scipy.optimize.minimize(
-        net.loss_and_grad, net.theta, args=(X, y), jac=True, method=method, options=limit
+        net.loss_and_grad, start, args=(X, y), jac=True, method=method, options=limit
     )
     assert result.fun < net.evaluate(X, y)[0]
     for theta in (net.theta, net.theta.astype(int), net.theta.tolist()):
