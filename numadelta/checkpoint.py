@@ -125,15 +125,22 @@ def _keep_mode(path: Path, temporary: Path) -> None:
             temporary.chmod(mode & 0o777)
 
 
+class _Archive(zipfile.ZipFile):
+    """An archive in memory, of which nothing need be closed where Ctrl-C cuts its making off."""
+
+    # `ZipFile` would complain of what is unfinished.  A class is called here without an argument
+    # and without a line of Python, in which Ctrl-C would be lost.
+    __del__ = object  # type: ignore[assignment]
+
+
 def archive(members: dict[str, Any]) -> bytes:
-    """Return the content of the file, from memory: a `ZipFile` on disk would outlive a Ctrl-C."""
+    """Return the content of a file of arrays, as `numpy.savez` writes it."""
     content = io.BytesIO()
-    try:
-        np.savez(content, **members)
-    except ValueError as error:  # of a ZipFile that cannot be closed because of a Ctrl-C
-        if isinstance(error.__context__, KeyboardInterrupt):
-            raise error.__context__ from None
-        raise
+    file = _Archive(content, "w")
+    for name, array in members.items():
+        with file.open(f"{name}.npy", "w", force_zip64=True) as member:
+            np.lib.format.write_array(member, np.asarray(array), allow_pickle=False)
+    file.close()
     return content.getvalue()
 
 

@@ -34,8 +34,8 @@ def run(*arguments):
 def test_signals_at_random_moments_cost_nothing(tmp_path, signals):
     done = run(tmp_path, "--kills", 12, "--signals", *signals)
     assert done.returncode == 0, done.stderr
-    # A signal in the middle of a write lets zipfile complain of its own half-written archive.
-    assert done.stderr == "" or "ZipFile.__del__" in done.stderr
+    # Python 3.13 itself complains where a signal meets the making of an archive's member.
+    assert done.stderr == "" or "_ZipWriteFile" in done.stderr
     reports = [json.loads(line) for line in done.stdout.splitlines()]
     assert [report["kills"] for report in reports] == [12] * len(signals)
     assert all(report["trainings"] >= 1 and report["loaded"] >= 12 for report in reports)
