@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import json
 import math
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -146,3 +147,21 @@ def test_planted_regressions_have_their_places(regression):
     ast.parse(changed)
     with pytest.raises(ValueError, match="has no place in it"):
         planted(changed.replace(regression.old, ""), regression)
+
+
+@pytest.mark.parametrize("regression", PLANTED, ids=lambda regression: regression.name)
+def test_planted_regressions_are_slower_and_not_wrong(regression, tmp_path, python):
+    package = tmp_path / "numadelta"
+    shutil.copytree(ROOT / "numadelta", package, ignore=shutil.ignore_patterns("__pycache__"))
+    file = tmp_path / regression.file
+    file.write_text(planted(file.read_text(), regression))
+    script = """
+        import numpy as np
+        import numadelta as nd
+
+        opt = nd.Adadelta(np.ones(3))
+        opt.step(np.ones(3))
+        print(opt.steps, nd.minimize(lambda x: x @ x, np.ones(2)).success, nd.__file__)
+        """
+    answer = python(script, NUMBA_DISABLE_JIT="1")
+    assert answer == f"1 True {package / '__init__.py'}"
