@@ -67,8 +67,8 @@ def import_tqdm() -> Any:
 class Progress:
     """The progress of a training, which nobody sees; `_Lines` and `_Bar` show it."""
 
-    def advance(self) -> None:
-        """Count a batch."""
+    advance: Callable[[], Any] | None = None
+    """Counts a batch, where batches are shown."""
 
     def end_epoch(self, epoch: int, logs: dict[str, Any]) -> None:
         """Show the figures of an epoch."""
@@ -99,7 +99,7 @@ class _Bar(Progress):
     def __init__(self, bar: Any, epochs: int) -> None:
         self.bar = bar
         self.epochs = epochs
-        self.advance = bar.update  # type: ignore[method-assign]
+        self.advance = bar.update
 
     def end_epoch(self, epoch: int, logs: dict[str, Any]) -> None:
         self.bar.set_description(f"epoch {epoch + 1}/{self.epochs}", refresh=False)

@@ -147,7 +147,7 @@ class Training:
         clip = self.options.clip.apply if any(self.options.clip) else None
         methods = self.hooks.methods
         begin_hooks, end_hooks = methods["on_train_batch_begin"], methods["on_train_batch_end"]
-        advance = None if type(shown) is progress.Progress else shown.advance
+        advance = shown.advance
         checkpoints, stopped = self.checkpoints, False
         first = self.batch
         for batch, start in enumerate(range(first * size, batches.rows, size), first):
