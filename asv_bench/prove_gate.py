@@ -54,8 +54,8 @@ PLANTED = [
     Planted(
         "an allocation in each iteration of the compiled minimiser",
         "numadelta/compiled.py",
-        "            iteration.give(vectors)\n            accepted =",
-        """            iteration.give(vectors)
+        "            _copy_point(vectors)\n            accepted =",
+        """            _copy_point(vectors)
             given[0] += np.zeros(1)[0]
             accepted =""",
         "counted.Minimise.track_arrays",

@@ -67,6 +67,14 @@ def as_array(name: str, given: ArrayLike) -> NDArray[Any]:
         raise ValueError(f"{name} cannot be made an array: {error}") from error
 
 
+def as_real_array(name: str, given: ArrayLike, kinds: str = "fiu") -> NDArray[Any]:
+    """Return an array of real numbers, in the sense of these kinds of dtypes."""
+    array = as_array(name, given)
+    if array.dtype.kind not in kinds:
+        raise TypeError(f"{name} has dtype {array.dtype}, but real numbers are needed")
+    return array
+
+
 def flat_in_place(name: str, array: object) -> NDArray[Any]:
     """Check an array that will be updated in place and return a flat view of it.
 

@@ -13,7 +13,7 @@ from scipy.optimize import Bounds, OptimizeResult
 
 from numadelta import problem, progress
 from numadelta.arrays import as_array, check_integer
-from numadelta.bounds import as_arrays
+from numadelta.bounds import lower_and_upper
 from numadelta.pointers import JIT
 from numadelta.rounds import Batch
 
@@ -169,9 +169,9 @@ def _limits(bounds: Any, x: NDArray[Any], count: int) -> tuple[NDArray[Any], NDA
         bounds = bounds.lb, bounds.ub
     if isinstance(bounds, (tuple, list)) and [np.shape(limit) for limit in bounds] == [each] * 2:
         every = np.broadcast_to(x, each).ravel()
-        lower, upper = as_arrays(Bounds(*map(np.ravel, bounds)), every)
+        lower, upper = lower_and_upper(Bounds(*map(np.ravel, bounds)), every)
         return lower.reshape(each), upper.reshape(each)
-    lower, upper = as_arrays(bounds, x[0]) if len(x) else (x, x)
+    lower, upper = lower_and_upper(bounds, x[0]) if len(x) else (x, x)
     return np.atleast_2d(lower), np.atleast_2d(upper)
 
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.optimize import Bounds
 
 
-def as_arrays(bounds: Any, x: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+def lower_and_upper(bounds: Any, x: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
     """Return lower and upper bounds like `x`, infinite where there are none."""
     if bounds is None:
         return np.full_like(x, -np.inf), np.full_like(x, np.inf)

@@ -27,6 +27,13 @@ from numadelta.pointers import Address, address_of, compiled_overload, function_
 from numadelta.ticker import ticks
 
 
+@state.inlined
+def _copy_point(vectors):
+    """Copy POINT to GIVEN."""
+    for i in range(vectors.shape[1]):
+        vectors[state.GIVEN, i] = vectors[state.POINT, i]
+
+
 def _evaluate(fun, given, grad, args):
     """Return the value at `given`; write the gradient to `grad` if it comes with it."""
     raise NotImplementedError  # compiled only
@@ -91,7 +98,7 @@ def _keep_gradient(fun, jac, scheme, rel_step, vectors, run, args, ticks, now):
 
 def _call_jac(fun, jac, scheme, rel_step, vectors, run, args, ticks, now):
     given = vectors[state.GIVEN]
-    iteration.give(vectors)
+    _copy_point(vectors)
     _take(jac(given, *args), vectors[state.POINT_GRAD])
 
 
@@ -110,13 +117,13 @@ def _real_differences(precision):
                 at = np.float64(vectors[state.POINT, i])
                 h = step_of(scheme, rel_step[i], at, precision)
                 near, far = probes(sides, at, h, np.float64(low), np.float64(high))
-                iteration.give(vectors)
+                _copy_point(vectors)
                 given[i] = near
                 near = np.float64(given[i]) - at
                 near_change = np.float64(fun(given, *args)) - value
                 far_change = near_change
                 if both_sides:
-                    iteration.give(vectors)
+                    _copy_point(vectors)
                     given[i] = far
                     far = np.float64(given[i]) - at
                     far_change = np.float64(fun(given, *args)) - value
@@ -172,7 +179,7 @@ def iterate(fun, jac, args, scheme, rel_step, vectors, runs, k, settings, ticks,
             iteration.propose(vectors, run, setting)
             if run["end"] != state.RUNNING:
                 break
-            iteration.give(vectors)
+            _copy_point(vectors)
             accepted = iteration.take_value(run, setting, _evaluate(fun, given, grad, args))
         else:
             accepted = True
@@ -194,7 +201,7 @@ def finish(fun, jac, args, scheme, rel_step, vectors, runs, settings, ticks):
     if paper.is_averaging(run, setting):
         paper.take_average(vectors)
         given, grad = vectors[state.GIVEN], vectors[state.POINT_GRAD]
-        iteration.give(vectors)
+        _copy_point(vectors)
         value = run["point_value"] = _evaluate(fun, given, grad, args)
         run["nfev"] += 1
         if math.isfinite(value):
@@ -214,7 +221,7 @@ class Compiled(NamedTuple):
     args: tuple[Any, ...]
     types: tuple[Any, ...]
     iterate: Callable[..., None]
-    # Whom the addresses belong to: pairs of function and machine code.
+    # Pairs of function and machine code, which keep what is at the addresses alive.
     owners: tuple[Any, ...]
 
 
@@ -229,7 +236,7 @@ def compile_objective(
     wanted = fun, jac, _type_of(args), dtype, is_complex
     found = _compiled(*wanted)
     for function, code in () if found is None else found.owners:
-        # But what `recompile` has made.  The values of the ordered dict would hash all types.
+        # `recompile` replaces the code.  Not `.values()`: an ordered dict's own hashes all types.
         if code not in dict.values(function.overloads):
             _compiled.cache_clear()
             found = _compiled(*wanted)

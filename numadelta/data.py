@@ -115,9 +115,7 @@ def _sparse(given: Any, dtype: np.dtype[Any]) -> Any:
 
 def check_sample_weight(sample_weight: ArrayLike, rows: int, dtype: np.dtype[Any]) -> NDArray[Any]:
     """Return the weights of the samples, divided by their mean."""
-    given = arrays.as_array("sample_weight", sample_weight)
-    if given.dtype.kind not in "fiub":
-        raise TypeError(f"sample_weight has dtype {given.dtype}, but real numbers are needed")
+    given = arrays.as_real_array("sample_weight", sample_weight, "fiub")
     if given.shape != (rows,):
         raise ValueError(f"sample_weight has shape {given.shape}, but ({rows},) is needed")
     weights = _finite(given, np.dtype(np.float64), "sample_weight")

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from numadelta.arrays import as_array
+from numadelta.arrays import as_real_array
 from numadelta.compiling import loop
 
 SCHEMES = ("2-point", "3-point", "cs")
@@ -191,10 +191,7 @@ def _moved(x: NDArray[Any], i: int, to: Any) -> NDArray[Any]:
 def _checked_steps(rel_step: ArrayLike | None, x: NDArray[Any], least: float) -> NDArray[Any]:
     if rel_step is None:
         return np.full(x.size, np.nan)
-    given = as_array("finite_diff_rel_step", rel_step)
-    if given.dtype.kind not in "fiu":
-        raise TypeError(f"finite_diff_rel_step must hold real numbers, but is {rel_step!r}")
-    steps = given.astype(np.float64)
+    steps = as_real_array("finite_diff_rel_step", rel_step).astype(np.float64)
     if steps.shape not in ((), (1,), x.shape):
         raise ValueError(
             f"finite_diff_rel_step has shape {steps.shape}, but x0 has shape {x.shape}"

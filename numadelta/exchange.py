@@ -78,16 +78,11 @@ def from_layers(
             if isinstance(layer, (tuple, list)):
                 what += f" of {len(layer)}; leave layers without weights out"
             raise TypeError(f"layers[{k}] must be a pair (W, b), but is a {what}")
-        weights, bias = (arrays.as_array(f"layers[{k}][{i}]", layer[i]) for i in range(2))
+        weights, bias = (arrays.as_real_array(f"layers[{k}][{i}]", layer[i]) for i in range(2))
         if weights.ndim != 2 or bias.ndim != 1:
             raise ValueError(
                 f"layers[{k}] has shapes {weights.shape} and {bias.shape}, but a matrix and a "
                 "vector are needed"
-            )
-        if weights.dtype.kind not in "fiu" or bias.dtype.kind not in "fiu":
-            raise TypeError(
-                f"layers[{k}] has dtypes {weights.dtype} and {bias.dtype}, but real numbers are "
-                "needed"
             )
         pairs.append((weights.T if transposed else weights, bias))
     if not pairs:

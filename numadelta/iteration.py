@@ -34,7 +34,6 @@ from numadelta.state import (
     DIRECTION,
     FORWARD,
     FTOL,
-    GIVEN,
     GRAD,
     GTOL,
     LOWER,
@@ -114,13 +113,6 @@ def begin(vectors, run, settings):
     run["still_value"] = 0
     run["still_x"] = 0
     run["end"] = RUNNING
-
-
-@inlined
-def give(vectors):
-    """Copy POINT to GIVEN."""
-    for i in range(vectors.shape[1]):
-        vectors[GIVEN, i] = vectors[POINT, i]
 
 
 @inlined

@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import OptimizeResult
 
 from numadelta import answers, arrays, compiled, descent, problem, state
-from numadelta.bounds import as_arrays
+from numadelta.bounds import lower_and_upper
 from numadelta.differences import Differences
 from numadelta.objective import Objective, check_assigned
 
@@ -205,7 +205,7 @@ def minimize(
         raise TypeError(f"fun must be callable, but is a {type(fun).__name__}")
     x = problem.start_of(x0)
     chosen = problem.Options(x.dtype, **given)
-    lower, upper = as_arrays(bounds, x)
+    lower, upper = lower_and_upper(bounds, x)
     if bounds is not None:
         x = problem.clipped(x, lower, upper)
     args = args if isinstance(args, tuple) else (args,)

@@ -241,9 +241,7 @@ class MLP:
         self._theta[:] = values
 
     def _check_theta(self, theta: ArrayLike) -> NDArray[Any]:
-        given = arrays.as_array("theta", theta)
-        if given.dtype.kind not in "fiu":
-            raise TypeError(f"theta has dtype {given.dtype}, but real numbers are needed")
+        given = arrays.as_real_array("theta", theta)
         if given.shape != self._theta.shape:
             raise ValueError(
                 f"theta has shape {given.shape}, but the network has {self._theta.size} parameters"
@@ -304,10 +302,8 @@ class MLP:
         >>> (net.theta == other.theta).all()
         np.True_
         """
-        parts = [arrays.as_array(f"weights[{k}]", part) for k, part in enumerate(weights)]
+        parts = [arrays.as_real_array(f"weights[{k}]", part) for k, part in enumerate(weights)]
         for k, part in enumerate(parts):
-            if part.dtype.kind not in "fiu":
-                raise TypeError(f"weights[{k}] has dtype {part.dtype}, but real numbers are needed")
             arrays.check_finite(f"weights[{k}]", part)
         shapes = [part.shape for part in self.get_weights()]
         if (given := [part.shape for part in parts]) != shapes:

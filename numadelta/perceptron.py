@@ -217,7 +217,7 @@ class Perceptron(BaseEstimator):
         # Apart from that, for it knows of no improvement below `tol`.
         keep = EarlyStopping("val_score", patience=self.max_iter + 1) if held_out else None
         history = self._train(samples, held_out, targets, partial, stop, keep)
-        self._note(history, len(samples.y), keep)
+        self._record(history, len(samples.y), keep)
         if history.interrupted == "SIGTERM":
             raise Terminated  # or a search would score this fit and begin the next
         exhausted = self.n_iter_ == self.max_iter and not stop.is_over()
@@ -321,13 +321,13 @@ class Perceptron(BaseEstimator):
         outs = {"cross_entropy": "softmax", "binary_cross_entropy": "logistic"}
         self.out_activation_ = outs.get(str(targets.loss), "identity")
         self.history_, self.t_ = History(), 0
-        self._note(History(), 0, None)
+        self._record(History(), 0, None)
 
-    def _note(self, history: History, rows: int, keep: EarlyStopping | None) -> None:
+    def _record(self, history: History, rows: int, keep: EarlyStopping | None) -> None:
         """Add the epochs of a training to all attributes."""
         figures, stopping = self.history_.history, self.early_stopping
         for epoch in history.epoch:
-            self.history_.append({name: all_[epoch] for name, all_ in history.history.items()})
+            self.history_.append({name: values[epoch] for name, values in history.history.items()})
         self.history_.interrupted = history.interrupted
         self.n_iter_ = len(history.epoch)
         self.t_ += self.n_iter_ * rows

@@ -174,9 +174,7 @@ def warn(message: str, category: type[Warning]) -> None:
 
 def start_of(x0: ArrayLike, most_dimensions: int = 1) -> NDArray[Any]:
     """Return a new array of the right dtype."""
-    given = arrays.as_array("x0", x0)
-    if given.dtype.kind not in "fiub":
-        raise TypeError(f"x0 must hold real numbers, but has dtype {given.dtype}")
+    given = arrays.as_real_array("x0", x0, "fiub")
     if given.ndim > most_dimensions:
         only = "one dimension" if most_dimensions == 1 else "one or two dimensions"
         raise ValueError(f"'x0' must only have {only}. Its shape is {given.shape}.")

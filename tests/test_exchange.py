@@ -144,7 +144,7 @@ BAD_LAYERS = {
     "NaN": ([(W * np.nan, B)], ValueError, r"theta must be finite, but theta\[0\] is nan"),
     "infinity": ([(W, B + np.inf)], ValueError, r"theta must be finite, but theta\[6\] is inf"),
     "complex": ([(W + 0j, B)], TypeError, "complex128"),
-    "strings": ([(W.astype(str), B)], TypeError, r"layers\[0\] has dtypes <U.* and float64"),
+    "strings": ([(W.astype(str), B)], TypeError, r"layers\[0\]\[0\] has dtype <U.*, but real"),
     "a layer without weights": ([[]], TypeError, r"layers\[0\] .* list of 0; leave layers with"),
     "a ragged list": (
         [([[1, 2], [3]], B)],
