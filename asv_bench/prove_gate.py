@@ -71,7 +71,7 @@ PLANTED = [
         "a check of 10 us in the door of the step",
         "numadelta/optimizer.py",
         "        # Not acquire() and then try:",
-        """        _make_state(self._params, self.square_avg, self.acc_delta, True, False)  # checks all
+        """        _make_state(self._params, self.square_avg, self.acc_delta, True, False)
         # Not acquire() and then try:""",
         "step.Door.time_1000_steps(1000)",
     ),

@@ -114,7 +114,7 @@ class Checkpoints:
         if best:
             self._write(BEST, saved)
             return
-        self._saved_at = time.monotonic()  # also after a failure: not each batch shall try again
+        self._saved_at = time.monotonic()  # first: after a failure the next one waits its turn, too
         # The end of an epoch has the steps of its last batch.
         state = step, saved[0]["epoch"], saved[0]["stopped"]
         if state == self._saved:

@@ -21,8 +21,8 @@ from numba.np.numpy_support import from_dtype
 from numpy.typing import NDArray
 
 from numadelta import iteration, paper, state
-from numadelta.compiling import loop
 from numadelta.differences import THREE_POINT, Differences, probes, slope, step_of
+from numadelta.jit import loop
 from numadelta.pointers import Address, address_of, compiled_overload, function_at
 from numadelta.ticker import ticks
 

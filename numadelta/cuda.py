@@ -109,8 +109,8 @@ class CudaState:
         self._stream = device.stream_of(None)
         self._seen_grads: tuple[Any, Any] = (None, None)
         cuda.synchronize()
-        # The index of the first bad element, or NONE; whether that may have to be put back, and
-        # whether a step depends on it.
+        # The index of the first bad element, or NONE; whether it must be put back to that before
+        # the next search, and whether a step that depends on it has not been waited for.
         self._bad = cuda.to_device(np.array([NONE]))
         self._spent = self._unsettled = False
         self._check_values = check_values

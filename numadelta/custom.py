@@ -15,7 +15,7 @@ import numpy as np
 from numba import njit
 from numba.core.dispatcher import Dispatcher
 
-from numadelta.compiling import loop
+from numadelta.jit import loop
 
 
 class Activation(NamedTuple):

@@ -10,7 +10,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from numadelta import iteration, paper, state
-from numadelta.compiling import loop
+from numadelta.jit import loop
 from numadelta.objective import Objective
 
 

@@ -165,4 +165,4 @@ def new_array(size: int, dtype: Any) -> Any:
         if "OUT_OF_MEMORY" not in str(error):
             raise
         nbytes = size * np.dtype(dtype).itemsize
-        raise MemoryError(f"the GPU has not {nbytes} bytes left for {size} numbers") from error
+        raise MemoryError(f"the GPU has no {nbytes} bytes left for {size} numbers") from error

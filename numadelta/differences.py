@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from numadelta.arrays import as_real_array
-from numadelta.compiling import loop
+from numadelta.jit import loop
 
 SCHEMES = ("2-point", "3-point", "cs")
 _TWO_POINT, THREE_POINT, _COMPLEX = range(3)

@@ -180,6 +180,8 @@ def from_npz(path: str | os.PathLike[str], *, transposed: bool = False, **option
     try:
         with np.load(io.BytesIO(content), allow_pickle=False) as file:
             found = dict(file)
+        if strange := [name for name, part in found.items() if not isinstance(part, np.ndarray)]:
+            raise ValueError(f"{strange[0]} is no array")  # but bytes
     except Exception as error:  # garbage makes the readers of zip and npy raise anything
         raise ValueError(f"{path} is no .npz file of plain arrays: {error}") from error
     count = len(found) // 2

@@ -24,7 +24,7 @@ import math
 
 import numpy as np
 
-from numadelta.compiling import loop, rule
+from numadelta.jit import loop, rule
 from numadelta.kernels import average, effective_rate, flush, largest_usable
 from numadelta.paper import accept_of_paper, step_of_paper
 from numadelta.state import (

@@ -1,15 +1,15 @@
 """The rules, one formula each, and the CPU loops that inline them.
 
 A *rule* is a scalar function.  The loops below, the CUDA kernels in `numadelta.cuda` and any
-``@njit`` or ``@cuda.jit`` code of yours call it; nothing else in the library repeats its
+``@njit`` or ``@cuda.jit`` code of your own call it; nothing else in the library repeats its
 arithmetic.  What they compute for each element holds no float literal, which is a float64 and would
 silently turn a float32 loop into a float64 one.
 
 Nothing here checks its arguments: a wrong length reads and writes out of bounds.  The checked
 doors are `numadelta.Adadelta` and `numadelta.adadelta_step`.
 
-Do not put ``cache=True`` on code of yours that calls these functions: Numba's cache does not notice
-a change of this file, and would keep the old arithmetic after an upgrade.  Give it
+Do not put ``cache=True`` on code of your own that calls these functions: Numba's cache does not
+notice a change of this file, and would keep the old arithmetic after an upgrade.  Give it
 ``error_model="numpy"``, which lets the divisions of a loop vectorise.
 """
 
@@ -19,7 +19,7 @@ import math
 
 import numpy as np
 
-from numadelta.compiling import loop, rule
+from numadelta.jit import loop, rule
 
 # How fast a mean over a run forgets its beginning: see `add_to_mean`.
 MEAN_DEGREE = 3

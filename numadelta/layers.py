@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from numadelta.compiling import loop, rule
+from numadelta.jit import loop, rule
 
 # Dropout compares 32 random bits with a threshold.
 HASH_RANGE = 2**32

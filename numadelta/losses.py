@@ -16,7 +16,7 @@ import math
 
 import numpy as np
 
-from numadelta.compiling import loop, rule
+from numadelta.jit import loop, rule
 
 
 def cross_entropy(batch, bias, labels, sample_weight, bias_grad):

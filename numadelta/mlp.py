@@ -55,7 +55,7 @@ NAMES = {"activation": layers.ACTIVATIONS, "loss": losses.LOSSES}
 ARGUMENTS = {"activation": 1, "loss": 2}
 
 
-# Other libraries' names for these.
+# Other libraries' names for activations and losses.
 SYNONYMS = {"sigmoid": "logistic", "linear": "identity", "mse": "squared_error"}
 
 
@@ -125,7 +125,7 @@ class MLP:
     stop_training : bool
         Set to True by a callback, as in Keras, it ends the training.
     notes : dict
-        Yours: what else shall be in the file that `save` writes, as JSON.
+        For you to fill: what else `save` shall write, as JSON, and `load` read.
 
     Raises
     ------
@@ -436,7 +436,8 @@ class MLP:
             ``state_dict()`` and ``load_state_dict(state)``; so may yours (a dict of arrays and JSON
             values).  What is added to the logs must be JSON values, too, if there are checkpoints.
         checkpoint : path-like or Checkpoints, optional
-            The folder where the training is saved after each epoch; `Checkpoints` says otherwise.
+            The folder where the training is saved after each epoch, or a `Checkpoints`, which says
+            when and how many are kept.
         resume : bool or path-like, default False
             True goes on with the newest good checkpoint in the folder `checkpoint`, or begins if
             there is none yet; a path names a folder or a file that must be there.  On the same
@@ -624,7 +625,7 @@ class MLP:
         Raises
         ------
         ValueError
-            If the loss is squared error, which knows no probabilities.
+            If the loss is not one for classes.
 
         Examples
         --------
@@ -662,7 +663,7 @@ class MLP:
         loss : float
             What `fit` minimises, over these samples.
         score : float
-            Share of right answers; for squared error and a loss of yours R^2, averaged over the
+            Share of right answers; for squared error and a loss of your own R^2, averaged over the
             outputs.
 
         Examples
@@ -700,7 +701,7 @@ class MLP:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the network to one file: plain NumPy arrays, no pickle.
 
-        The state of the optimiser is not included, nor are functions of yours.
+        The state of the optimiser is not included, nor are functions of your own.
 
         Parameters
         ----------

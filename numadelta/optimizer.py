@@ -1,4 +1,4 @@
-"""The optimiser for arrays of yours: `Adadelta` keeps the state, `adadelta_step` is handed it."""
+"""The optimiser for your own arrays: `Adadelta` keeps the state, `adadelta_step` is handed it."""
 
 from __future__ import annotations
 
@@ -228,7 +228,10 @@ class Adadelta:
         array([0.99553233])
         """
         if self._busy.locked():
-            raise RuntimeError("this optimiser is being stepped, by another thread or around this")
+            raise RuntimeError(
+                "this optimiser is in the middle of a step or of load_state_dict, in another thread "
+                "or in the code that this signal handler has interrupted"
+            )
         # Not acquire() and then try: a Ctrl-C between the two would lock this optimiser for ever.
         with self._mine, self._busy:
             flat = self._state.check_grads(grads)
@@ -423,7 +426,7 @@ def adadelta_step(
     maximize: bool = False,
     nonfinite: str = "raise",
 ) -> bool:
-    """Take one ADADELTA step on arrays of yours, in place, after checking all of them.
+    """Take one ADADELTA step on arrays of your own, in place, after checking all of them.
 
     The functional form of `Adadelta`, for those who keep the state themselves.  It checks four
     arrays on each call, values included; `Adadelta` checks its own only once and is faster.

@@ -112,7 +112,6 @@ class Perceptron(BaseEstimator):
             The estimator; also after Ctrl-C, which ends the training with a RuntimeWarning.  After
             SIGTERM, which does the same, KeyboardInterrupt is raised, so that the program ends.
         """
-        self._check_options()
         going_on = self.warm_start and hasattr(self, "net_")
         return self._fit(X, y, sample_weight, going_on=going_on)
 
@@ -191,6 +190,9 @@ class Perceptron(BaseEstimator):
         partial: bool = False,
         classes: ArrayLike | None = None,
     ) -> Any:
+        self._check_options()
+        if partial and self.early_stopping:
+            raise ValueError("partial_fit does not support early_stopping=True")
         hidden = self._hidden()
         known = getattr(self, "classes_", None) if going_on else classes
         samples, targets = self._checked(X, y, sample_weight, going_on, known, partial)

@@ -56,7 +56,7 @@ def function_at(typingctx, address):
 
 
 def compiled_overload(function: Any, arguments: tuple[Any, ...]) -> Any:
-    """Compile a function for these types; None if it was given other types for good.
+    """Compile a function for these types; None if its explicit signatures rule them out.
 
     None as well if some of its arguments have defaults or are ``*args``.
     """

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from numadelta.compiling import loop
+from numadelta.jit import loop
 
 
 def product(inputs: Any, weights: NDArray[Any], out: NDArray[Any]) -> None:

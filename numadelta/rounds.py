@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from scipy.optimize import OptimizeResult
 
 from numadelta import answers, compiled, descent, iteration, problem, state, threads
-from numadelta.compiling import loop, rule
 from numadelta.differences import Differences
+from numadelta.jit import loop, rule
 from numadelta.objective import Objective, check_assigned
 from numadelta.ticker import ticks
 

@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numadelta import arrays, kernels, threads
-from numadelta.compiling import loop
 from numadelta.cpu import CpuState
+from numadelta.jit import loop
 from numadelta.kernels import adadelta_rule, coupled_grad, first_unusable
 
 # So many sums side by side, in the dtype of the parameters: in a single one each addition would

@@ -33,7 +33,7 @@ class MLPClassifier(ClassifierMixin, Perceptron):
 
     Two classes have one logistic output, more have softmax outputs, and label indicators (a matrix
     `y` of zeros and ones) have a logistic output for each label.  What is minimised is the mean
-    cross-entropy, or a loss of yours.  Weights are initialised by Glorot's rule, as in
+    cross-entropy, or a loss of your own.  Weights are initialised by Glorot's rule, as in
     scikit-learn.
 
     Parameters
@@ -105,7 +105,7 @@ class MLPClassifier(ClassifierMixin, Perceptron):
         The network.
     history_ : History
         All figures of all epochs.  Later fits add to it with `warm_start`, as does `partial_fit`.
-        With a loss of yours it has no ``"score"``.
+        With a loss of your own it has no ``"score"``.
     loss_curve_, loss_, best_loss_ : list of float, float, float or None
         The training loss of each epoch with penalty, the last and the least one.  There is no
         `best_loss_` with `early_stopping`.
@@ -121,7 +121,7 @@ class MLPClassifier(ClassifierMixin, Perceptron):
         Number of the features, and their names if `X` had any.
     n_layers_, n_outputs_, out_activation_ : int, int, str
         Layers with those of inputs and outputs, outputs, and ``"logistic"``, ``"softmax"`` or, with
-        a loss of yours, ``"identity"``.
+        a loss of your own, ``"identity"``.
 
     Examples
     --------
@@ -206,9 +206,6 @@ class MLPClassifier(ClassifierMixin, Perceptron):
         >>> model.classes_, model.t_
         (array(['maybe', 'no', 'yes'], dtype='<U5'), 6)
         """
-        self._check_options()
-        if self.early_stopping:
-            raise ValueError("partial_fit does not support early_stopping=True")
         if isinstance(self.class_weight, str):
             raise ValueError(
                 f"partial_fit does not support class_weight={self.class_weight!r}, for it does not "
@@ -232,17 +229,17 @@ class MLPClassifier(ClassifierMixin, Perceptron):
 
     def _check_proba(self) -> bool:
         if not self._has_log_loss():
-            raise AttributeError("a loss of yours knows no probabilities; use decision_function")
+            raise AttributeError("a loss of your own has no probabilities; use decision_function")
         return True
 
     def _check_decision(self) -> bool:
         if self._has_log_loss():
-            raise AttributeError("only a loss of yours has decision_function; use predict_proba")
+            raise AttributeError("only a loss of your own has decision_function; use predict_proba")
         return True
 
     @available_if(_check_decision)
     def decision_function(self, X: ArrayLike) -> NDArray[Any]:
-        """Return the outputs of the last layer; only with a loss of yours.
+        """Return the outputs of the last layer; only with a loss of your own.
 
         Parameters
         ----------
@@ -272,7 +269,7 @@ class MLPClassifier(ClassifierMixin, Perceptron):
 
     @available_if(_check_proba)
     def predict_proba(self, X: ArrayLike) -> NDArray[Any]:
-        """Return the probability of each class, or of each label; not with a loss of yours.
+        """Return the probability of each class, or of each label; not with a loss of your own.
 
         Parameters
         ----------
@@ -474,11 +471,7 @@ class MLPRegressor(RegressorMixin, Perceptron):
         >>> len(model.loss_curve_)
         3
         """
-        self._check_options()
-        if self.early_stopping:
-            raise ValueError("partial_fit does not support early_stopping=True")
-        going_on = hasattr(self, "net_")
-        return self._fit(X, y, sample_weight, going_on=going_on, partial=True)
+        return self._fit(X, y, sample_weight, going_on=hasattr(self, "net_"), partial=True)
 
     def _targets(self, y: NDArray[Any], classes: ArrayLike | None, partial: bool) -> Targets:
         check_loss(self.loss, "squared_error")

@@ -10,7 +10,7 @@ from functools import partial
 
 import numpy as np
 
-from numadelta.compiling import loop, rule
+from numadelta.jit import loop, rule
 
 # A part of an iteration.  Inlined by LLVM: calls took a third of the time at n = 2.
 inlined = partial(loop, forceinline=True)

@@ -178,7 +178,7 @@ def test_probabilities_or_outputs():
     with pytest.raises(AttributeError, match="no attribute 'predict_proba'") as caught:
         fitted().predict_proba(X)
     assert str(caught.value.__cause__) == (
-        "a loss of yours knows no probabilities; use decision_function"
+        "a loss of your own has no probabilities; use decision_function"
     )
     with pytest.raises(AttributeError, match="no attribute 'decision_function'") as caught:
         fitted(loss="log_loss").decision_function(X)

@@ -16,7 +16,7 @@ from numba import config, njit, types
 from numba.core.errors import NumbaError
 
 import numadelta as nd
-from numadelta import compiled, compiling, descent, ticker
+from numadelta import compiled, descent, jit, ticker
 
 pytestmark = pytest.mark.skipif(
     bool(config.DISABLE_JIT), reason="there is no compiled driver where Numba compiles nothing"
@@ -703,10 +703,10 @@ def test_another_process_finds_the_driver_in_the_disk_cache(python):
 
 
 def test_a_change_of_any_file_of_the_package_invalidates_the_disk_cache(tmp_path, monkeypatch):
-    for file in Path(compiling.__file__).parent.glob("[!.]*.py"):
+    for file in Path(jit.__file__).parent.glob("[!.]*.py"):
         shutil.copy(file, tmp_path)
-    monkeypatch.setattr(compiling, "__file__", str(tmp_path / "compiling.py"))
-    fingerprint = compiling._fingerprint.__wrapped__
+    monkeypatch.setattr(jit, "__file__", str(tmp_path / "jit.py"))
+    fingerprint = jit._fingerprint.__wrapped__
     before = fingerprint()
     for file in tmp_path.glob("*.py"):
         source = file.read_text("utf-8")

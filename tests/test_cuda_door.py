@@ -410,7 +410,7 @@ def test_too_little_memory_is_an_error_that_says_how_much_was_asked_for(monkeypa
         raise RuntimeError("[2] Call to cuMemAlloc results in CUDA_ERROR_OUT_OF_MEMORY")
 
     monkeypatch.setattr(device.cuda, "device_array", full)
-    with pytest.raises(MemoryError, match="the GPU has not 32 bytes left for 4 numbers"):
+    with pytest.raises(MemoryError, match="the GPU has no 32 bytes left for 4 numbers"):
         nd.Adadelta(OnGpu(np.ones(4)))
     with pytest.raises(MemoryError, match="32 bytes"):
         opt.effective_lr()

@@ -12,7 +12,7 @@ import pytest
 from numba import config
 
 import numadelta as nd
-from numadelta import compiling, kernels
+from numadelta import jit, kernels
 
 SCRIPT = """
     import numpy as np
@@ -131,7 +131,7 @@ def cache_folder(tmp_path, monkeypatch):
 
 def cache_hits():
     """Call `double` as a new process would; tell how often the cache had it."""
-    loop = compiling.loop(double)
+    loop = jit.loop(double)
     assert loop(21) == 42
     return sum(loop.stats.cache_hits.values())
 

@@ -129,7 +129,7 @@ BAD_LAYERS = {
     "a network": (None, TypeError, "not iterable"),
     "a flat matrix": ([(B, B)], ValueError, r"layers\[0\] has shapes \(2,\) and \(2,\), but a mat"),
     "a bias of two dimensions": ([(W, B[np.newaxis])], ValueError, r"shapes \(3, 2\) and \(1, 2\)"),
-    "a missing bias": ([(W, None)], ValueError, r"layers\[0\] has shapes \(3, 2\) and \(\)"),
+    "a missing bias": ([(W, None)], TypeError, r"layers\[0\]\[1\] has dtype object"),
     "a longer bias": (
         [(W, np.zeros(4))],
         ValueError,
@@ -273,8 +273,11 @@ BAD_FILES = {
     "HTML": (b"<!DOCTYPE html>" * 99, "no .npz file of plain arrays"),
     "a pickle": (b"\x80\x04.", "no .npz file of plain arrays"),
     "pickled arrays": (npz(W0=W, b0=np.array([{}, None])), "no .npz file of plain arrays"),
-    "no arrays": (archive(W0=b"text", b0=b"text"), "layers|no .npz file"),
-    "text in place of arrays": (archive(W0_npy=b"text", b0_npy=npy(B)), "layers|no .npz file"),
+    "no arrays": (archive(W0=b"text", b0=b"text"), "no .npz file of plain arrays: W0 is no array"),
+    "text in place of arrays": (
+        archive(W0_npy=b"text", b0_npy=npy(B)),
+        "no .npz file of plain arrays",
+    ),
 }
 
 

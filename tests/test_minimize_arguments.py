@@ -107,7 +107,7 @@ def test_x0_is_never_modified(minimise):
         ({"finite_diff_rel_step": 1e-17}, ValueError, "finite_diff_rel_step must be .* at least"),
         ({"finite_diff_rel_step": [1e-8] * 3}, ValueError, r"finite_diff_rel_step has shape \(3,"),
         ({"finite_diff_rel_step": "abc"}, TypeError, "finite_diff_rel_step has dtype <U3"),
-        ({"finite_diff_rel_step": [None] * 2}, TypeError, "finite_diff_rel_step must hold real"),
+        ({"finite_diff_rel_step": [None] * 2}, TypeError, "finite_diff_rel_step has dtype object"),
         ({"finite_diff_rel_step": [1, [2]]}, ValueError, "finite_diff_rel_step cannot be made an"),
         ({"jacobian": slope}, TypeError, r"argument 'jacobian' \(did you mean jac\?\)"),
         ({"arg": (1,)}, TypeError, r"minimize\(\) .* 'arg' \(did you mean args\?\)"),

@@ -141,7 +141,7 @@ def test_an_optimiser_that_another_thread_is_stepping_refuses():
     before = contents(opt)
     with ThreadPoolExecutor(1) as pool, opt._busy:
         call = pool.submit(opt.step, g)
-        with pytest.raises(RuntimeError, match="being stepped, by another thread"):
+        with pytest.raises(RuntimeError, match="in the middle of a step"):
             call.result(timeout=60)
     assert (contents(opt), opt.steps) == (before, 0)
     opt.step(g)
@@ -213,7 +213,7 @@ def test_a_signal_handler_within_load_state_dict_is_told_so(name):
 
     sys.setprofile(ask)
     try:
-        with pytest.raises(RuntimeError, match="this optimiser (is being|may be in the middle)"):
+        with pytest.raises(RuntimeError, match="this optimiser (is|may be) in the middle"):
             opt.load_state_dict(state)
     finally:
         sys.setprofile(None)

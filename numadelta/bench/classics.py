@@ -22,7 +22,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from numadelta import compiling
+from numadelta import jit
 
 RIDGE = 1e-3  # the L2 weight of `logistic`
 
@@ -51,7 +51,7 @@ class Problem(NamedTuple):
     minimum: float
 
 
-@compiling.loop
+@jit.loop
 def rosenbrock(x, grad):
     """Chained banana valley: sum of 100 (x[i+1] - x[i]^2)^2 + (1 - x[i])^2 [1]_, [2]_."""
     value = 0.0
@@ -65,7 +65,7 @@ def rosenbrock(x, grad):
     return value
 
 
-@compiling.loop
+@jit.loop
 def wood(x, grad):
     """Two coupled banana valleys in four variables [1]_, problem 14."""
     bend, bend2 = x[1] - x[0] * x[0], x[3] - x[2] * x[2]
@@ -79,7 +79,7 @@ def wood(x, grad):
     return valleys + 10.0 * both * both + 0.1 * apart * apart
 
 
-@compiling.loop
+@jit.loop
 def powell_singular(x, grad):
     """Four residuals; the Hessian is singular at the minimum [1]_, problem 13."""
     r0, r1 = x[0] + 10.0 * x[1], x[2] - x[3]
@@ -92,7 +92,7 @@ def powell_singular(x, grad):
     return r0 * r0 + 5.0 * r1 * r1 + r2 * r2 * r2 * r2 + 10.0 * r3 * r3 * r3 * r3
 
 
-@compiling.loop
+@jit.loop
 def beale(x, grad):
     """Sum over k = 1..3 of (y[k] - u (1 - v^k))^2 with y = 1.5, 2.25, 2.625 [1]_, problem 5."""
     u, v = x[0], x[1]
@@ -104,7 +104,7 @@ def beale(x, grad):
     return r1 * r1 + r2 * r2 + r3 * r3
 
 
-@compiling.loop
+@jit.loop
 def himmelblau(x, grad):
     """Two crossing parabolas with four equal minima: (u^2 + v - 11)^2 + (u + v^2 - 7)^2 [2]_."""
     r0 = x[0] * x[0] + x[1] - 11.0
@@ -114,7 +114,7 @@ def himmelblau(x, grad):
     return r0 * r0 + r1 * r1
 
 
-@compiling.loop
+@jit.loop
 def booth(x, grad):
     """Quadratic of condition 9: (u + 2 v - 7)^2 + (2 u + v - 5)^2 [2]_."""
     r0 = x[0] + 2.0 * x[1] - 7.0
@@ -124,7 +124,7 @@ def booth(x, grad):
     return r0 * r0 + r1 * r1
 
 
-@compiling.loop
+@jit.loop
 def matyas(x, grad):
     """Flat quadratic of condition 25: 0.26 (u^2 + v^2) - 0.48 u v [2]_."""
     grad[0] = 0.52 * x[0] - 0.48 * x[1]
@@ -132,7 +132,7 @@ def matyas(x, grad):
     return 0.26 * (x[0] * x[0] + x[1] * x[1]) - 0.48 * x[0] * x[1]
 
 
-@compiling.loop
+@jit.loop
 def helical_valley(x, grad):
     """Valley along a helix around the third axis [1]_, problem 7.
 
@@ -156,7 +156,7 @@ def helical_valley(x, grad):
     return 100.0 * (climb * climb + (radius - 1.0) * (radius - 1.0)) + x[2] * x[2]
 
 
-@compiling.loop
+@jit.loop
 def brown_badly_scaled(x, grad):
     """(u - 1e6)^2 + (v - 2e-6)^2 + (u v - 2)^2 [1]_, problem 4."""
     r0, r1, r2 = x[0] - 1e6, x[1] - 2e-6, x[0] * x[1] - 2.0
@@ -165,7 +165,7 @@ def brown_badly_scaled(x, grad):
     return r0 * r0 + r1 * r1 + r2 * r2
 
 
-@compiling.loop
+@jit.loop
 def dixon_price(x, grad):
     """(x[1] - 1)^2 + sum over i > 1 of i (2 x[i]^2 - x[i-1])^2, counted from one [2]_."""
     value = (x[0] - 1.0) * (x[0] - 1.0)
@@ -178,7 +178,7 @@ def dixon_price(x, grad):
     return value
 
 
-@compiling.loop
+@jit.loop
 def zakharov(x, grad):
     """|x|^2 + s^2 + s^4 with s = sum of i x[i] / 2, counted from one [2]_."""
     square = weighted = 0.0
@@ -191,7 +191,7 @@ def zakharov(x, grad):
     return square + weighted * weighted * (1.0 + weighted * weighted)
 
 
-@compiling.loop
+@jit.loop
 def trid(x, grad):
     """Tridiagonal quadratic: sum of (x[i] - 1)^2 minus sum of x[i] x[i-1] [3]_."""
     value = 0.0
@@ -205,7 +205,7 @@ def trid(x, grad):
     return value
 
 
-@compiling.loop
+@jit.loop
 def styblinski_tang(x, grad):
     """Half the sum of x[i]^4 - 16 x[i]^2 + 5 x[i]: two basins in each variable [2]_."""
     value = 0.0
@@ -216,7 +216,7 @@ def styblinski_tang(x, grad):
     return value
 
 
-@compiling.loop
+@jit.loop
 def separable_quadratic(x, grad, c):
     """Sum of c[i] (x[i] - i)^2, counted from one: its own scale for each variable."""
     value = 0.0
@@ -227,7 +227,7 @@ def separable_quadratic(x, grad, c):
     return value
 
 
-@compiling.rule
+@jit.rule
 def _row_dot(A, i, x):
     """Return the inner product of row `i` of a matrix and a vector."""
     total = 0.0
@@ -236,7 +236,7 @@ def _row_dot(A, i, x):
     return total
 
 
-@compiling.loop
+@jit.loop
 def rotated_quadratic(x, grad, A, b):
     """Quadratic x'Ax / 2 - b'x, `A` symmetric, with axes other than those of the variables."""
     value = 0.0
@@ -247,7 +247,7 @@ def rotated_quadratic(x, grad, A, b):
     return value
 
 
-@compiling.loop
+@jit.loop
 def logistic(x, grad, X, y):
     """Mean logistic loss of the rows of `X` with labels `y` = -1, 1, plus RIDGE |x|^2 / 2 [4]_."""
     value = 0.0
@@ -265,7 +265,7 @@ def logistic(x, grad, X, y):
     return value
 
 
-@compiling.loop
+@jit.loop
 def log_sum_exp(x, grad, A, b):
     """Logarithm of the sum of exp(Ax + b), strictly convex where `A` has full affine rank [4]_."""
     largest = -math.inf

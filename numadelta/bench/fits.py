@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from numadelta import compiling
+from numadelta import jit
 
 POINTS = 12
 START = (1.0, 1.0)
 NOISE = 0.01
 
 
-@compiling.loop
+@jit.loop
 def fun(x, grad, t, y):
     """Half the sum of (a exp(-b t) - y)^2, with x = (a, b)."""
     value = grad[0] = grad[1] = 0.0

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import numadelta as nd
-from numadelta import compiling, threads
+from numadelta import jit, threads
 from numadelta.backprop import parameter_count
 from numadelta.bench import worker
 from numadelta.bench.growth_points import (
@@ -84,7 +84,7 @@ def _step_seconds(dtype: str, count: int, quick: bool, size: int) -> float:
     return seconds_of(lambda: opt.step(grads), quick)
 
 
-@compiling.loop
+@jit.loop
 def _add(x, g, v, u):
     for i in range(x.size):
         x[i] += g[i]

@@ -40,7 +40,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from numadelta import compiling
+from numadelta import jit
 
 # The measurements that the data-fitting problems (8, 9, 10, 17, 18) are to reproduce.
 BARD_Y = np.array(
@@ -68,7 +68,7 @@ OSBORNE_2_Y = 1e-3 * np.array(
 HEART_MOMENTS = np.array([-0.69 - 0.044j, -1.57 - 1.31j, -2.65 + 2.0j, -12.6 + 9.48j])
 
 
-@compiling.loop
+@jit.loop
 def linear_full_rank(x, r, jac):
     """Fill r_i = x_i - (2/m) sum(x) - 1, without the x_i for i > n."""
     m, n = jac.shape
@@ -84,7 +84,7 @@ def linear_full_rank(x, r, jac):
         jac[i, i] += 1.0
 
 
-@compiling.loop
+@jit.loop
 def linear_rank_1(x, r, jac):
     """Fill r_i = i sum(j x_j) - 1."""
     m, n = jac.shape
@@ -97,7 +97,7 @@ def linear_rank_1(x, r, jac):
             jac[i, j] = (i + 1) * (j + 1)
 
 
-@compiling.loop
+@jit.loop
 def linear_rank_1_zeros(x, r, jac):
     """Fill r_i = (i - 1) sum(j x_j) - 1; no x_1 and x_n in the sum, r_m = -1."""
     m, n = jac.shape
@@ -111,7 +111,7 @@ def linear_rank_1_zeros(x, r, jac):
     r[m - 1] = -1.0
 
 
-@compiling.loop
+@jit.loop
 def rosenbrock(x, r, jac):
     """Fill 10 (x_2 - x_1^2) and 1 - x_1."""
     r[0] = 10.0 * (x[1] - x[0] * x[0])
@@ -121,7 +121,7 @@ def rosenbrock(x, r, jac):
     jac[1, 0] = -1.0
 
 
-@compiling.loop
+@jit.loop
 def helical_valley(x, r, jac):
     """Fill 10 (x_3 - 10 turns), 10 (radius - 1) and x_3, for the polar form of (x_1, x_2).
 
@@ -143,7 +143,7 @@ def helical_valley(x, r, jac):
     jac[2, 2] = 1.0
 
 
-@compiling.loop
+@jit.loop
 def powell_singular(x, r, jac):
     """Fill x_1 + 10 x_2, 5^(1/2) (x_3 - x_4), (x_2 - 2 x_3)^2 and 10^(1/2) (x_1 - x_4)^2."""
     root5 = np.sqrt(5.0)
@@ -164,7 +164,7 @@ def powell_singular(x, r, jac):
     jac[3, 3] = -2.0 * root10 * outer
 
 
-@compiling.loop
+@jit.loop
 def freudenstein_roth(x, r, jac):
     """Fill x_1 - 13 + ((5 - x_2) x_2 - 2) x_2 and x_1 - 29 + ((x_2 + 1) x_2 - 14) x_2."""
     y = x[1]
@@ -176,7 +176,7 @@ def freudenstein_roth(x, r, jac):
     jac[1, 1] = (3.0 * y + 2.0) * y - 14.0
 
 
-@compiling.loop
+@jit.loop
 def bard(x, r, jac):
     """Fill y_i - x_1 - i / (v x_2 + w x_3), where v = 16 - i and w = min(i, v)."""
     for i in range(r.size):
@@ -190,7 +190,7 @@ def bard(x, r, jac):
         jac[i, 2] = u * w / (below * below)
 
 
-@compiling.loop
+@jit.loop
 def kowalik_osborne(x, r, jac):
     """Fill y_i - x_1 (u^2 + u x_2) / (u^2 + u x_3 + x_4), where u = u_i."""
     for i in range(r.size):
@@ -205,7 +205,7 @@ def kowalik_osborne(x, r, jac):
         jac[i, 3] = x[0] * ratio / below
 
 
-@compiling.loop
+@jit.loop
 def meyer(x, r, jac):
     """Fill x_1 exp(x_2 / (t + x_3)) - y_i, where t = 45 + 5 i."""
     for i in range(r.size):
@@ -217,7 +217,7 @@ def meyer(x, r, jac):
         jac[i, 2] = -x[0] * growth * x[1] / (shifted * shifted)
 
 
-@compiling.loop
+@jit.loop
 def watson(x, r, jac):
     """Fill p'(t) - p(t)^2 - 1 at t = i/29 for p(t) = sum(x_j t^(j-1)), then the same at t = 0.
 
@@ -245,7 +245,7 @@ def watson(x, r, jac):
     jac[30, 1] = 1.0
 
 
-@compiling.loop
+@jit.loop
 def box_3d(x, r, jac):
     """Fill exp(-t x_1) - exp(-t x_2) - x_3 (exp(-t) - exp(-10 t)), where t = i / 10."""
     for i in range(r.size):
@@ -259,7 +259,7 @@ def box_3d(x, r, jac):
         jac[i, 2] = -third
 
 
-@compiling.loop
+@jit.loop
 def jennrich_sampson(x, r, jac):
     """Fill 2 + 2 i - exp(i x_1) - exp(i x_2)."""
     for i in range(r.size):
@@ -271,7 +271,7 @@ def jennrich_sampson(x, r, jac):
         jac[i, 1] = -k * second
 
 
-@compiling.loop
+@jit.loop
 def brown_dennis(x, r, jac):
     """Fill (x_1 + t x_2 - exp(t))^2 + (x_3 + x_4 sin(t) - cos(t))^2, where t = i / 5."""
     for i in range(r.size):
@@ -286,7 +286,7 @@ def brown_dennis(x, r, jac):
         jac[i, 3] = 2.0 * second * sine
 
 
-@compiling.loop
+@jit.loop
 def chebyquad(x, r, jac):
     """Fill mean_j T_i(x_j) - integral of T_i, for the Chebyshev polynomials T_i shifted to [0, 1].
 
@@ -306,7 +306,7 @@ def chebyquad(x, r, jac):
         r[i] += 1.0 / ((i + 1.0) * (i + 1.0) - 1.0)
 
 
-@compiling.loop
+@jit.loop
 def brown_almost_linear(x, r, jac):
     """Fill x_i + sum(x) - (n + 1) for i < n, and product(x) - 1."""
     n = x.size
@@ -329,7 +329,7 @@ def brown_almost_linear(x, r, jac):
         jac[n - 1, j] = others
 
 
-@compiling.loop
+@jit.loop
 def osborne_1(x, r, jac):
     """Fill y_i - x_1 - x_2 exp(-t x_4) - x_3 exp(-t x_5), where t = 10 (i - 1)."""
     for i in range(r.size):
@@ -344,7 +344,7 @@ def osborne_1(x, r, jac):
         jac[i, 4] = x[2] * second * t
 
 
-@compiling.loop
+@jit.loop
 def osborne_2(x, r, jac):
     """Fill y_i less a decay x_1 exp(-t x_5) and three bells, where t = (i - 1) / 10.
 
@@ -365,7 +365,7 @@ def osborne_2(x, r, jac):
             jac[i, k + 7] = -2.0 * x[k] * bell * x[k + 4] * away
 
 
-@compiling.loop
+@jit.loop
 def bdqrtic(x, r, jac):
     """Fill 3 - 4 x_i for i <= n - 4, then as many times a sum of squares.
 
@@ -382,7 +382,7 @@ def bdqrtic(x, r, jac):
             jac[row, j] = 2.0 * (k + 1) * x[j]
 
 
-@compiling.loop
+@jit.loop
 def cube(x, r, jac):
     """Fill x_1 - 1, then 10 (x_i - x_(i-1)^3)."""
     r[0] = x[0] - 1.0
@@ -394,7 +394,7 @@ def cube(x, r, jac):
         jac[i, i - 1] = -30.0 * before * before
 
 
-@compiling.loop
+@jit.loop
 def mancino(x, r, jac):
     """Fill 1400 x_i + (i - 50)^3 + sum_j v (sin(log v)^5 + cos(log v)^5), v^2 = x_i^2 + i/j."""
     n = x.size
@@ -412,7 +412,7 @@ def mancino(x, r, jac):
             jac[i, i] += (s4 * s + c4 * c + 5.0 * s4 * c - 5.0 * c4 * s) * x[i] / v
 
 
-@compiling.loop
+@jit.loop
 def heart_8(x, r, jac):
     """Fill the moments z_1 p_1^k + z_2 p_2^k, k = 0 to 3, less their measured values.
 
@@ -442,7 +442,7 @@ def heart_8(x, r, jac):
             power = place * power
 
 
-@compiling.loop
+@jit.loop
 def fill(x, r, jac, which):
     """Fill the residuals and the Jacobian of function number `which`."""
     if which == 1:
@@ -493,7 +493,7 @@ def fill(x, r, jac, which):
         raise ValueError("which must be from 1 to 22")
 
 
-@compiling.loop
+@jit.loop
 def fun(x, grad, which, m):
     """Return f(x) = sum(r_i(x)^2) and write its gradient, 2 J^T r, into `grad`.
 

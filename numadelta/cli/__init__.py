@@ -33,7 +33,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        The exit status: 0, 1 (failed), 2 (bad usage), 130 or 143 (interrupted).
+        The exit status: 0, 1 (failed), 2 (bad usage), or 128 and the number of a signal: 130,
+        141 (nobody reads the output) or 143.
     """
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)

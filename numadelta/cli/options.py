@@ -43,7 +43,7 @@ def whole(least: int) -> Callable[[str], int]:
         except ValueError:
             number = least - 1
         if number < least:
-            raise argparse.ArgumentTypeError(f"{text} is no whole number from {least} on")
+            raise argparse.ArgumentTypeError(f"{text} is no integer from {least} on")
         return number
 
     return convert

@@ -33,7 +33,7 @@ def add_to(commands: Any) -> None:
     """Add the command to the parser."""
     parser = commands.add_parser(
         "train",
-        help="train a network on handwritten digits or on data of yours",
+        help="train a network on handwritten digits or on data of your own",
         description="Train a multi-layer perceptron with ADADELTA and test it.  Features and real "
         "targets are standardised by the training data.",
         # Options that are not given do not show up: --resume has to know.
@@ -88,7 +88,8 @@ def add_to(commands: Any) -> None:
         type=options.path,
         metavar="DIR",
         help="draw learning curves, effective rates, first layer (of images) and confusion matrix "
-        "(of classes) into this folder; of a path that ends in .png it is the learning curves only",
+        "(of classes) into this folder; where a path ends in .png, .pdf or .svg, the learning "
+        "curves alone",
     )
     parser.add_argument(
         "--save",
