@@ -68,6 +68,8 @@ _MAX_REJECTIONS = 40
 _WINDOW = 10
 # How much more than `ftol` a direction may promise while the value is taken to be at rest.
 _PROMISE = 10
+# How often a run that would end may begin anew.
+_MAX_DOUBTS = 10
 # The first step changes x by at least so many of its roundings, in each coordinate.
 _LEAST_STEP = 16
 
@@ -81,19 +83,14 @@ def corrected_delta(grad, rate, step, change, scale, overlap, momentum):
 @inlined
 def begin(vectors, run, settings):
     """Prepare a run from POINT, between LOWER and UPPER."""
-    real = vectors.dtype.type
     free = 0
     for i in range(vectors.shape[1]):
         vectors[X, i] = vectors[POINT, i]
         vectors[GRAD, i] = np.nan
-        vectors[SQUARE_AVG, i] = 0
-        # A first step of less would be lost in the rounding of x.
-        least = real(_LEAST_STEP) * np.finfo(vectors.dtype).eps * vectors[POINT, i]
-        decay = real(1 - settings["rho"])
-        vectors[ACC_DELTA, i] = max(real(settings["eps"]), decay * least * least)
         vectors[STEP, i] = 0
         vectors[CHANGE, i] = 0
         free += vectors[LOWER, i] < vectors[UPPER, i]
+    _clear_averages(vectors, settings)
     info = np.finfo(vectors.dtype)
     run["largest_grad"] = largest_usable(
         settings["eps"], np.float64(info.max), np.float64(info.tiny)
@@ -105,6 +102,9 @@ def begin(vectors, run, settings):
     run["begun"] = 1
     run["slope"] = 0
     run["value"] = np.inf
+    run["doubted_value"] = np.inf
+    run["doubts"] = 0
+    run["verdict"] = RUNNING
     run["point_value"] = np.nan
     run["alpha"] = 0
     run["nit"] = -1
@@ -113,6 +113,31 @@ def begin(vectors, run, settings):
     run["still_value"] = 0
     run["still_x"] = 0
     run["end"] = RUNNING
+
+
+@inlined
+def _clear_averages(vectors, settings):
+    real = vectors.dtype.type
+    eps, decay = real(settings["eps"]), real(1 - settings["rho"])
+    for i in range(vectors.shape[1]):
+        # A first step of less would be lost in the rounding of x.
+        least = real(_LEAST_STEP) * np.finfo(vectors.dtype).eps * vectors[POINT, i]
+        vectors[SQUARE_AVG, i] = 0
+        vectors[ACC_DELTA, i] = max(eps, decay * least * least)
+
+
+@loop
+def _grad_scale(vectors):
+    """Return the power of two that brings the gradient at POINT near one.
+
+    So neither are its squares too large for the dtype nor too small, and no other bit changes.
+    """
+    largest = 0.0
+    for i in range(vectors.shape[1]):
+        if vectors[LOWER, i] < vectors[UPPER, i]:
+            largest = max(largest, abs(vectors[POINT_GRAD, i]))
+    tiny = np.float64(np.finfo(vectors.dtype).tiny)
+    return min(max(math.ldexp(1.0, -math.frexp(largest)[1]), tiny), 1 / tiny)
 
 
 @inlined
@@ -173,13 +198,16 @@ def accept(vectors, run, settings):
     if turning:
         run["central"] = CENTRAL
     first = run["nit"] < 0 or turning
-    _update_averages(vectors, settings, first)
+    if run["nit"] < 0:
+        run["grad_scale"] = _grad_scale(vectors)
+    _update_averages(vectors, run, settings, first)
     _inner_products(vectors, run)
     steepest, longest, largest = _extremes(vectors)
     decrease = run["value"] - run["point_value"]
     run["value"] = run["point_value"]
     run["alpha"] = 0
     run["nit"] += not turning
+    run["verdict"] = RUNNING
     # What the whole direction promised must be small, too: a wrong gradient also ends in steps so
     # short that the value stays the same.
     small = settings["ftol"] * abs(run["value"])
@@ -191,6 +219,7 @@ def accept(vectors, run, settings):
         run["end"] = GTOL
     elif run["still_value"] >= _WINDOW:
         run["end"] = FTOL
+        _doubt(vectors, run, settings)
     elif run["still_x"] >= _WINDOW:
         run["end"] = XTOL
     elif run["nit"] >= settings["maxiter"]:
@@ -210,11 +239,11 @@ def _is_finite(vectors):
 
 
 @inlined
-def _update_averages(vectors, settings, first):
+def _update_averages(vectors, run, settings, first):
     """Go from X to POINT, and take the step and the gradient there into the averages."""
     real = vectors.dtype.type
     rho, decay = real(settings["rho"]), real(1 - settings["rho"])
-    tiny = np.finfo(vectors.dtype).tiny
+    tiny, grad_scale = np.finfo(vectors.dtype).tiny, real(run["grad_scale"])
     for i in range(vectors.shape[1]):
         x, grad = vectors[POINT, i], vectors[POINT_GRAD, i]
         step, change = x - vectors[X, i], grad - vectors[GRAD, i]
@@ -228,9 +257,10 @@ def _update_averages(vectors, settings, first):
             # What does not move, for want of a gradient or at a bound, keeps its rate for later.
             if step != 0:
                 acc_delta = flush(average(acc_delta, step, rho, decay), tiny)
-            square_avg = flush(average(vectors[SQUARE_AVG, i], grad, rho, decay), tiny)
+            scaled = grad_scale * grad
+            square_avg = flush(average(vectors[SQUARE_AVG, i], scaled, rho, decay), tiny)
             # No eps here: it is where E[dx^2] starts, and then the averages set the scale.
-            rate = effective_rate(square_avg, acc_delta, tiny)
+            rate = grad_scale * effective_rate(square_avg, acc_delta, tiny)
             vectors[ACC_DELTA, i] = acc_delta
             vectors[SQUARE_AVG, i] = square_avg
             # Without a gradient, or with next to none, the rate does not matter.
@@ -286,6 +316,11 @@ def reject(vectors, run, settings):
     factor = 0.1
     if math.isfinite(excess):
         factor = min(max(-run["predicted"] / (2 * excess), 0.1), 0.5) if excess > 0 else 0.5
+        # ... and what it promises, at most, against what counts, or can be seen.
+        least = max(settings["ftol"], np.finfo(vectors.dtype).eps) * abs(run["value"])
+        if run["verdict"] != RUNNING and -run["predicted"] * factor / 2 < least:
+            run["end"] = run["verdict"]
+            return
     else:
         run["blocked"] = 1
     _shorten(vectors, run, settings, factor)
@@ -304,6 +339,36 @@ def _shorten(vectors, run, settings, factor):
         run["end"] = FTOL if worthless and run["blocked"] == 0 else PRECISION
     if settings["reach"] > 0 and run["central"] == FORWARD and run["end"] != FTOL:
         _turn_to_central(vectors, run, settings)
+    if run["end"] != RUNNING:
+        _doubt(vectors, run, settings)
+
+
+@loop
+def _doubt(vectors, run, settings):
+    """Let a run that would end begin anew from where it is, unless it has just done so in vain.
+
+    The averages may remember a slope so much steeper than it is now that steps have become
+    too short to change anything.
+    """
+    if run["verdict"] != RUNNING:
+        run["end"] = run["verdict"]
+        return
+    # What another new beginning must have gained since the last one.
+    least = math.sqrt(np.float64(np.finfo(vectors.dtype).eps)) * abs(run["value"])
+    gained = run["value"] + least < run["doubted_value"]
+    if gained and run["nit"] > 0 and run["doubts"] < _MAX_DOUBTS:
+        run["doubts"] += 1
+        run["verdict"], run["end"] = run["end"], RUNNING
+        run["doubted_value"] = run["value"]
+        _clear_averages(vectors, settings)
+        for i in range(vectors.shape[1]):
+            vectors[POINT, i] = vectors[X, i]
+            vectors[POINT_GRAD, i] = vectors[GRAD, i]
+        run["grad_scale"] = _grad_scale(vectors)
+        _update_averages(vectors, run, settings, True)
+        run["rejections"] = run["blocked"] = run["still_value"] = run["still_x"] = 0
+        run["step_change"] = run["grad_step"] = 0
+        _choose_direction(vectors, run, settings)
 
 
 @loop

@@ -229,6 +229,69 @@ def test_what_has_no_minimum_ends_without_success():
     assert np.isfinite(found.x).all()
 
 
+# Slopes that fall by orders of magnitude: E[g^2] remembers them for longer than they last.
+
+
+def steep(power):
+    """Return ``(x - 1)**2 + exp(y) - y`` or, of a power, ``(x - 1)**2 + (y - 1)**power``."""
+    if power is None:
+        return lambda x: (
+            (x[0] - 1) ** 2 + np.exp(x[1]) - x[1],
+            np.array([2 * (x[0] - 1), np.exp(x[1]) - 1]),
+        )
+    return lambda x: (
+        (x[0] - 1) ** 2 + (x[1] - 1) ** power,
+        np.array([2 * (x[0] - 1), power * (x[1] - 1) ** (power - 1)]),
+    )
+
+
+@pytest.mark.parametrize(
+    ("power", "start", "dtype", "minimum"),
+    [
+        *((None, start, np.float64, 1.0) for start in (20, 36, 47, 51, 59)),
+        *((None, start, np.float32, 1.0) for start in (8, 11, 20, 35)),
+        *((power, 1e4, np.float64, 0.0) for power in (4, 6, 8, 10)),
+        *((power, 50, np.float32, 0.0) for power in (4, 6, 8)),
+    ],
+)
+def test_a_slope_that_was_much_steeper_is_forgotten(power, start, dtype, minimum):
+    result = nd.minimize(steep(power), np.array([0, start], dtype), jac=True)
+    assert result.success
+    assert result.fun == pytest.approx(minimum, abs=1e-2)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "start"), [(np.float32, 50), (np.float32, 80), (np.float64, 400), (np.float64, 700)]
+)
+def test_a_gradient_whose_square_overflows_is_no_end(dtype, start):
+    result = nd.minimize(
+        lambda x: np.exp(x[0]) - x[0], np.array([start], dtype), jac=lambda x: np.exp(x) - 1
+    )
+    assert result.success
+    assert result.fun == pytest.approx(1, abs=1e-6)
+
+
+@pytest.mark.parametrize(("dtype", "factor"), [(np.float32, 1e-30), (np.float64, 1e-250)])
+def test_a_gradient_whose_square_is_zero_is_no_end(dtype, factor):
+    def fun(x):
+        return factor * float((x[0] - 3) ** 2), (2 * factor * (x - 3)).astype(dtype)
+
+    result = nd.minimize(fun, np.zeros(1, dtype), jac=True, gtol=0)
+    assert result.x == pytest.approx(3)
+
+
+def test_where_the_value_is_at_rest_beginning_anew_costs_little():
+    A = np.diag([1.0, 10.0, 100.0])
+
+    def fun(x):
+        return 1000 + x @ A @ x, 2 * A @ x
+
+    without = nd.minimize(fun, np.ones(3), jac=True, gtol=1e-3)
+    result = nd.minimize(fun, np.ones(3), jac=True, gtol=0)
+    assert result.success
+    assert result.nfev < without.nfev + 40
+
+
 @pytest.mark.parametrize("maxiter", [1, 2, 10, 57])
 def test_maxiter_counts_accepted_steps(maxiter):
     found = nd.minimize(rosenbrock_and_slope, VALLEY, jac=True, maxiter=maxiter, return_all=True)
@@ -341,7 +404,7 @@ def test_coordinates_of_scales_that_differ_by_twelve_orders_are_no_obstacle(name
     assert found.fun - 1 == pytest.approx(problem.minimum, abs=1e-6)
 
 
-@pytest.mark.parametrize("power", [-40, -7, 7, 40])
+@pytest.mark.parametrize("power", [-800, -40, -7, 7, 40, 800])
 @pytest.mark.parametrize("name", EASY)
 def test_a_power_of_two_times_the_objective_changes_no_bit(name, power):
     problem = PROBLEMS[name]
