@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import Bounds
 
+from numadelta.arrays import as_real_array
+
 
 def lower_and_upper(bounds: Any, x: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
     """Return lower and upper bounds like `x`, infinite where there are none."""
@@ -16,10 +18,12 @@ def lower_and_upper(bounds: Any, x: NDArray[Any]) -> tuple[NDArray[Any], NDArray
     try:
         pairs = (bounds.lb, bounds.ub) if isinstance(bounds, Bounds) else zip(*bounds, strict=True)
         lowest, highest = (
-            np.reshape([end if limit is None else limit for limit in limits], -1).astype(float)
+            as_real_array("bounds", [end if limit is None else limit for limit in limits], "fiub")
+            .reshape(-1)
+            .astype(float)
             for limits, end in zip(pairs, (-np.inf, np.inf), strict=True)
         )
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         hint = ""
         if callable(bounds) or isinstance(bounds, (bool, str)):  # in the place of SciPy's jac
             hint = "; there is no method here, so best pass jac and bounds by keyword"

@@ -125,12 +125,19 @@ class Objective:
         return map(as_number, self._mapper(partial(_call, self._fun, self._args), points))
 
     def _as_float(self, value: Any) -> float:
-        if isinstance(value, float):
-            return float(value)
+        if isinstance(value, float) or type(value) is int:
+            return _rounded(value)
         array = _as_scalar(value, "fiu", "a real one")
         if array.dtype.kind == "f":
             self._precision = max(self._precision, float(np.finfo(array.dtype).eps))
         return float(array.item())
+
+
+def _rounded(value: float) -> float:
+    try:
+        return float(value)
+    except OverflowError:  # of an int beyond the largest float
+        return math.inf if value > 0 else -math.inf
 
 
 def check_assigned(

@@ -229,8 +229,8 @@ class Adadelta:
         """
         if self._busy.locked():
             raise RuntimeError(
-                "this optimiser is in the middle of a step or of load_state_dict, in another thread "
-                "or in the code that this signal handler has interrupted"
+                "this optimiser is in the middle of a step or of load_state_dict, in another "
+                "thread or in the code that this signal handler has interrupted"
             )
         # Not acquire() and then try: a Ctrl-C between the two would lock this optimiser for ever.
         with self._mine, self._busy:

@@ -45,6 +45,9 @@ def merged(
         raise TypeError(
             f"{function.__name__}() got an unexpected keyword argument {unknown[0]!r}{hint}"
         )
+    for name in options or ():
+        if not isinstance(name, str):
+            raise TypeError(f"options must have names as keys, but has {name!r}")
     if twice := sorted(set(options or ()) & set(keywords)):
         raise TypeError(f"given twice, in options and as a keyword: {', '.join(twice)}")
     given = {**(options or {}), **keywords}
@@ -74,6 +77,7 @@ class Options:
     def __init__(
         self,
         dtype: np.dtype[Any],
+        /,
         *,
         lr: float = 1.0,
         rho: float = 0.95,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+import numadelta as nd
 from numadelta.differences import SCHEMES, Differences
 
 EPS = float(np.finfo(float).eps)
@@ -196,3 +197,13 @@ def test_a_scheme_is_known_by_its_index():
     assert [SCHEMES[Differences(name, X, *free(X)).scheme] for name in SCHEMES] == list(SCHEMES)
     assert [Differences(name, X, *free(X)).is_complex for name in SCHEMES] == [False, False, True]
     assert [Differences(name, X, *free(X)).per_element for name in SCHEMES] == [1, 2, 1]
+
+
+def test_a_complex_step_survives_rounding_in_the_imaginary_part():
+    def noisy(x):
+        value = ((x - 2) ** 4).sum()
+        return value + 1e-16j if np.iscomplexobj(x) else value
+
+    result = nd.minimize(noisy, np.zeros(2), jac="cs", gtol=1e-6)
+    assert result.success
+    assert result.x == pytest.approx([2, 2], abs=1e-2)

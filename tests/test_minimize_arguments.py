@@ -397,6 +397,8 @@ def test_one_pair_of_bounds_holds_for_all(minimise, bounds):
         ([], "bounds must be a Bounds object or a sequence of"),
         (3.0, "bounds must be a Bounds object or a sequence of"),
         ([("a", "b"), (0, 1)], "bounds must be a Bounds object or a sequence of"),
+        ([(0j, 1j), (0, 1)], "bounds has dtype complex128, but real numbers are needed"),
+        ([(-(10**400), 1), (0, 1)], "bounds has dtype object, but real numbers are needed"),
     ],
 )
 def test_bounds_that_make_no_sense_are_refused(bounds, message):
@@ -519,3 +521,19 @@ def test_none_is_the_default_of_a_tolerance():
     for safeguard in (True, False):
         one, other = run(safeguard=safeguard), run(safeguard=safeguard, **dict.fromkeys(names))
         assert (one.nfev, one.x.tobytes()) == (other.nfev, other.x.tobytes())
+
+
+@pytest.mark.parametrize("name", ["dtype", "self"])
+def test_names_of_our_own_code_are_unknown_options(name):
+    with pytest.warns(OptimizeWarning, match=f"Unknown solver options: {name}"):
+        nd.minimize(lambda x: x @ x, [1.0], options={name: 1})
+
+
+def test_options_have_names():
+    with pytest.raises(TypeError, match="options must have names as keys, but has 3"):
+        nd.minimize(lambda x: x @ x, [1.0], options={3: 4})
+
+
+@pytest.mark.parametrize(("number", "value"), [(10**30, 1e30), (-(10**400), -np.inf)])
+def test_a_value_may_be_any_python_integer(number, value):
+    assert nd.minimize(lambda x: number, [1.0], jac=lambda x: np.zeros(1)).fun == value
