@@ -512,6 +512,11 @@ class MLP:
             global_clipnorm=global_clipnorm,
         )
         held_out = None if validation_data is None else door.held_out(validation_data)
+        if self._optimizer is not None and self._optimizer.nonfinite == "skip":
+            raise ValueError(
+                "optimizer.nonfinite is 'skip', but a step that is left out would be missing in "
+                "its epoch; set it to 'raise'"
+            )
         if options.batch_size > rows:
             if options.batch_size != BATCH_SIZE:
                 warnings.warn(

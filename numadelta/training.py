@@ -22,6 +22,9 @@ from numadelta.interrupts import Terminated
 from numadelta.minibatches import Batches
 from numadelta.optimizer import HOW_TO_SKIP, Adadelta
 
+# The optimiser's settings that callbacks may change.
+RATES = ("lr", "rho", "eps", "weight_decay")
+
 
 class Snapshot(NamedTuple):
     """What callbacks may change, as it was before the hooks at this place in an epoch.
@@ -31,7 +34,8 @@ class Snapshot(NamedTuple):
 
     batch: int
     callbacks: list[dict[str, Any]]
-    lr: float
+    theta: NDArray[Any]
+    rates: dict[str, float]
 
 
 class Mark(NamedTuple):
@@ -77,7 +81,8 @@ class Training:
         self._mark, self._figures, self._started = mark, figures, now
 
     def _snapshot(self, batch: int) -> Snapshot:
-        return Snapshot(batch, self.hooks.state(), float(self.optimizer.lr))
+        rates = {name: float(getattr(self.optimizer, name)) for name in RATES}
+        return Snapshot(batch, self.hooks.state(), self.optimizer.params.copy(), rates)
 
     @property
     def epoch(self) -> int:
@@ -136,9 +141,12 @@ class Training:
         if callable(self.options.lr) and self.batch == 0:  # in a resumed epoch it is what it was
             self.optimizer.lr = self.options.lr(epoch)
         order, keys = self.batches.draw(self.rng, self.options.shuffle)
-        if self.batch == 0 and self.hooks.call("on_epoch_begin", epoch, {}):
-            self._mark = self._mark._replace(stopped=True)
-            return
+        if self.batch == 0:
+            stopped = self.hooks.call("on_epoch_begin", epoch, {})
+            self._check_count(0)
+            if stopped:
+                self._mark = self._mark._replace(stopped=True)
+                return
         # All looked up here, for 0.1 us in the loop is 1 % of the step of a tiny network.
         batches, figures, step = self.batches, self._figures, self.optimizer.step
         backpropagate, grad, isfinite = batches.backpropagate, batches.grad, math.isfinite
@@ -154,7 +162,9 @@ class Training:
             if begin_hooks:
                 if checkpoints and batch:  # before the first there is that of the epoch's beginning
                     self._mark = self._mark._replace(snapshot=self._snapshot(batch))
-                if self.hooks.call("on_train_batch_begin", batch, {}):
+                stopped = self.hooks.call("on_train_batch_begin", batch, {})
+                self._check_count(batch)
+                if stopped:
                     self._mark = self._mark._replace(stopped=True, snapshot=None)
                     return
             try:
@@ -176,6 +186,7 @@ class Training:
                 advance()
             if end_hooks:
                 stopped = self.hooks.call("on_train_batch_end", batch, {"loss": loss})
+                self._check_count(batch + 1)
                 if stopped and batch + 1 < count:
                     self._mark = self._mark._replace(stopped=True)
                     return
@@ -186,6 +197,15 @@ class Training:
             self._save(shown)
         if self.checkpoints is not None:
             self._save_if_best(shown)
+
+    def _check_count(self, batch: int) -> None:
+        """Refuse it if a hook has set the count of steps, which tells the place in the epoch."""
+        if self.batch != batch:
+            steps = self._mark.steps + batch
+            raise ValueError(
+                f"a callback has set the optimiser's steps to {self.optimizer.steps}, but {steps} "
+                f"were taken; load_state_dict({{..., 'steps': {steps}}}) keeps the count"
+            )
 
     def _end_epoch(self, epoch: int, stopped: bool, shown: progress.Progress) -> None:
         if self.checkpoints:
@@ -247,7 +267,7 @@ class Training:
         snapshot = self._mark.snapshot
         if snapshot is None or snapshot.batch != self.batch:
             snapshot = self._snapshot(self.batch)
-        members = {"theta": self.optimizer.params, **self._averages()}
+        members = {"theta": snapshot.theta, **self._averages()}
         callbacks: list[dict[str, Any]] = []
         for number, state in enumerate(snapshot.callbacks):
             callbacks.append({})
@@ -266,7 +286,7 @@ class Training:
             "rng": self._mark.rng,
             "history": history,
             "stopped": self._mark.stopped,
-            "lr": snapshot.lr,
+            **snapshot.rates,
             "callbacks": callbacks,
             "names of callbacks": self.hooks.names(),
         }
@@ -308,7 +328,9 @@ class Training:
         stopped, started = bool(settings["stopped"]), time.perf_counter() - settings["seconds"]
         type(self.rng.bit_generator)().state = settings["rng"]  # raises if it is none
         own = {name: members[name] for name in self._averages()}
-        state = self.optimizer.state_dict() | own | {"steps": steps, "lr": settings["lr"]}
+        # Files of the first versions hold no other rate.
+        rates = {name: settings[name] for name in RATES if name == "lr" or name in settings}
+        state = self.optimizer.state_dict() | own | {"steps": steps} | rates
         self.hooks.load_state(states)
         self.optimizer.load_state_dict(state)
         self.optimizer.params[:] = members["theta"]

@@ -566,3 +566,39 @@ def test_a_stop_after_the_last_batch_of_an_epoch_ends_the_training_after_that_ep
     history = fit(net, X, y, callbacks=[recorder])
     assert history.epoch == [0]
     assert [call[0] for call in recorder.calls][-2:] == ["epoch end", "train end"]
+
+
+@pytest.mark.parametrize("hook", ["on_epoch_begin", "on_train_batch_begin", "on_train_batch_end"])
+def test_a_callback_that_sets_the_count_of_steps_back_is_told_so(hook):
+    net, X, y = net_and_data()
+    fit(net, X, y)
+
+    def restart(number, logs):
+        if number == 1:
+            net.optimizer.load_state_dict(nd.Adadelta(net.theta.copy()).state_dict())
+
+    with pytest.raises(ValueError, match=r"set the optimiser's steps to 0, but \d+ were taken"):
+        fit(net, X, y, callbacks=[types.SimpleNamespace(**{hook: restart})])
+
+
+def test_a_callback_may_restart_the_averages_if_it_keeps_the_count():
+    net, X, y = net_and_data()
+
+    def restart(batch, logs):
+        fresh = nd.Adadelta(net.theta.copy()).state_dict()
+        net.optimizer.load_state_dict(fresh | {"steps": net.optimizer.steps})
+
+    history = fit(net, X, y, callbacks=[types.SimpleNamespace(on_train_batch_end=restart)])
+    assert 0 not in history["loss"]
+
+
+def test_a_step_that_is_skipped_is_no_step_of_an_epoch():
+    net, X, y = net_and_data()
+    fit(net, X, y)
+    before = net.theta.copy()
+    net.optimizer.nonfinite = "skip"
+    with pytest.raises(ValueError, match="optimizer.nonfinite is 'skip'.* set it to 'raise'"):
+        fit(net, X, y)
+    assert (net.theta == before).all()
+    net.optimizer.nonfinite = "propagate"
+    fit(net, X, y)

@@ -914,7 +914,7 @@ def test_an_interrupted_training_says_so_and_is_saved(tmp_path):
 
 
 class Rates:
-    """A callback that sets the rate in one hook."""
+    """A callback that sets the rates in one hook."""
 
     def __init__(self, hook):
         setattr(self, hook, self.set_rate)
@@ -925,6 +925,7 @@ class Rates:
     def set_rate(self, number, logs):
         optimizer = self.model.optimizer
         optimizer.lr = 1 / (1 + number) + optimizer.steps / 100
+        optimizer.rho, optimizer.eps = 0.9 / (1 + number), 1e-6 * (1 + number)
 
 
 @pytest.mark.parametrize("lr", [1.0, halving(0.5)], ids=["number", "schedule"])
@@ -939,12 +940,13 @@ def test_a_rate_that_a_callback_set_goes_on_in_the_middle_of_an_epoch(tmp_path, 
 
 
 class Factor(Rates):
-    """A callback that makes the rate smaller in one hook, and counts how often."""
+    """A callback that makes rate and parameters smaller in one hook, and counts how often."""
 
     calls = 0
 
     def set_rate(self, number, logs):
         self.model.optimizer.lr *= 0.9
+        self.model.theta[:] *= 0.9
         self.calls += 1
 
     def state_dict(self):

@@ -355,7 +355,7 @@ def test_a_closed_pipe_is_quiet(problem, tmp_path):
     folder, X, *_ = problem
     np.save(tmp_path / "many.npy", np.tile(X, (2000, 1)))  # more than a pipe holds
     process = subprocess.Popen(
-        [sys.executable, "-m", "numadelta.cli", "predict"]
+        [sys.executable, "-m", "numadelta", "predict"]
         + [str(folder / "prices.npz"), str(tmp_path / "many.npy")],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -1,4 +1,4 @@
-"""``python -m numadelta.cli`` is ``numadelta``."""
+"""``python -m numadelta`` is ``numadelta``."""
 
 import sys
 
