@@ -120,8 +120,7 @@ class Training:
             while self.epoch < epochs and not self._mark.stopped:
                 self._run_epoch(shown)
         except KeyboardInterrupt as error:
-            self.history.interrupted = "SIGTERM" if isinstance(error, Terminated) else "SIGINT"
-            self.history.truncate(self.epoch)
+            self._interrupt(error)
         except Exception:
             if begun:
                 self.hooks.call("on_train_end", self._last_logs())  # best weights come back
@@ -129,8 +128,15 @@ class Training:
         finally:
             shown.close(on_purpose=self._mark.stopped)
         if begun:
-            self._save(shown)
+            try:
+                self._save(shown)
+            except KeyboardInterrupt as error:
+                self._interrupt(error)
             self.hooks.call("on_train_end", self._last_logs())
+
+    def _interrupt(self, error: KeyboardInterrupt) -> None:
+        self.history.interrupted = "SIGTERM" if isinstance(error, Terminated) else "SIGINT"
+        self.history.truncate(self.epoch)
 
     def _last_logs(self) -> dict[str, Any]:
         return {name: values[-1] for name, values in self.history.history.items()}

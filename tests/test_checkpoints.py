@@ -1221,3 +1221,18 @@ def test_a_checkpoint_of_version_1_goes_on_for_ever(tmp_path):
     loaded = nd.MLP.load(tmp_path / "golden.npz")
     assert (loaded.layer_sizes, loaded.dropout, loaded.seed) == ((2, 3, 2), 0.25, 5)
     assert np.isfinite(loaded.theta).all()
+
+
+def test_ctrl_c_in_the_last_write_is_an_interruption_like_any_other(tmp_path, monkeypatch):
+    saver, stops = nd.Checkpoints(tmp_path), [stop()]
+    original = nd.Checkpoints.save
+
+    def save(self, steps, state, best=False):
+        if sys._getframe(2).f_code.co_name == "run" and steps:
+            raise KeyboardInterrupt
+        return original(self, steps, state, best)
+
+    monkeypatch.setattr(nd.Checkpoints, "save", save)
+    with pytest.warns(RuntimeWarning, match="interrupted by SIGINT after epoch"):
+        _, history, _ = begin(checkpoint=saver, last=stops, validation_data=VALIDATION)
+    assert history.interrupted == "SIGINT" and len(history.epoch) > 0
