@@ -137,7 +137,23 @@ def _from_csv(path: Path, options: dict[str, Any], known: bool) -> Source:
 
 def _finish(source: Source, task: str | None) -> Source:
     """Check the arrays, number the classes and set test data aside where there are none."""
-    parts: dict[str, NDArray[Any]] = {}
+    source = _with_samples_and_targets(source)
+    y = np.concatenate([source.y_train, source.y_test])
+    if (task or _guess_task(source.name, y)) == "classification":
+        source = _with_numbered_classes(source, y)
+    elif y.dtype.kind == "U" or y.ndim > 2 or not np.isfinite(y).all():
+        raise ValueError(f"{source.name}: regression needs finite numbers as targets")
+    if not len(source.x_test):
+        source = _with_test_part(source)
+    features, others = source.x_train.shape[1], source.x_test.shape[1]
+    if features != others:
+        raise ValueError(f"{source.name}: x_train has {features} features, x_test {others}")
+    return source
+
+
+def _with_samples_and_targets(source: Source) -> Source:
+    """Return it with samples as matrices, and targets that can be joined."""
+    parts: dict[str, Any] = {}
     for part in ("train", "test"):
         X, y = getattr(source, f"x_{part}"), getattr(source, f"y_{part}")
         if X.ndim == 0 or y.ndim == 0 or len(X) != len(y):
@@ -148,39 +164,38 @@ def _finish(source: Source, task: str | None) -> Source:
         if part == "train" or len(X):
             X = tables.matrix(f"x_{part} of {source.name}", X)
         parts |= {f"x_{part}": X, f"y_{part}": y}
-    y_train, y_test = parts["y_train"], parts["y_test"]
-    if y_train.shape[1:] != y_test.shape[1:]:
-        raise ValueError(f"{source.name}: y_train and y_test have {y_train.shape}, {y_test.shape}")
-    if {y_train.dtype.kind, y_test.dtype.kind} == {"i", "u"}:  # which would be floats together
-        if max(y_train.max(initial=0), y_test.max(initial=0)) > np.iinfo(np.int64).max:
+    train, test = parts["y_train"], parts["y_test"]
+    if train.shape[1:] != test.shape[1:]:
+        raise ValueError(f"{source.name}: y_train and y_test have {train.shape}, {test.shape}")
+    if {train.dtype.kind, test.dtype.kind} == {"i", "u"}:  # which would be floats together
+        if max(train.max(initial=0), test.max(initial=0)) > np.iinfo(np.int64).max:
             raise ValueError(f"{source.name}: y_train and y_test do not fit into one integer type")
-        y_train, y_test = y_train.astype(np.int64), y_test.astype(np.int64)
-    y = np.concatenate([y_train, y_test])
-    task = task or _guess_task(source.name, y)
-    if task == "classification":
-        if y.dtype.kind == "f" and not np.isfinite(y).all():
-            raise ValueError(f"{source.name}: y must be finite, but holds {y[~np.isfinite(y)][0]}")
-        if y.ndim != 1:
-            raise ValueError(f"{source.name}: y has shape {y.shape}, but a class a row is needed")
-        known = np.arange(10) if source.images else np.unique(y)
-        if len(y) < 2:
-            raise ValueError(f"{source.name} has {len(y)} rows, too few to train on")
-        if len(known) < 2:
-            raise ValueError(f"{source.name}: there is only one class, {known.tolist()}")
-        y_train, y_test = np.searchsorted(known, y_train), np.searchsorted(known, y_test)
-        source.classes = known.tolist()
-    elif y.dtype.kind == "U" or y.ndim > 2 or not np.isfinite(y).all():
-        raise ValueError(f"{source.name}: regression needs finite numbers as targets")
-    x_train, x_test = parts["x_train"], parts["x_test"]
-    if not len(x_test):
-        chosen = _set_aside(source.name, y_train, 5, task == "classification")
-        x_train, x_test = x_train[~chosen], x_train[chosen]
-        y_train, y_test = y_train[~chosen], y_train[chosen]
-    if x_train.shape[1] != x_test.shape[1]:
-        raise ValueError(
-            f"{source.name}: x_train has {x_train.shape[1]} features, x_test {x_test.shape[1]}"
-        )
-    return replace(source, x_train=x_train, y_train=y_train, x_test=x_test, y_test=y_test)
+        parts |= {"y_train": train.astype(np.int64), "y_test": test.astype(np.int64)}
+    return replace(source, **parts)
+
+
+def _with_numbered_classes(source: Source, y: NDArray[Any]) -> Source:
+    """Return it with numbers in the place of labels; `y` is all of these."""
+    if y.dtype.kind == "f" and not np.isfinite(y).all():
+        raise ValueError(f"{source.name}: y must be finite, but holds {y[~np.isfinite(y)][0]}")
+    if y.ndim != 1:
+        raise ValueError(f"{source.name}: y has shape {y.shape}, but a class a row is needed")
+    classes = np.arange(10) if source.images else np.unique(y)
+    if len(y) < 2:
+        raise ValueError(f"{source.name} has {len(y)} rows, too few to train on")
+    if len(classes) < 2:
+        raise ValueError(f"{source.name}: there is only one class, {classes.tolist()}")
+    train, test = (np.searchsorted(classes, part) for part in (source.y_train, source.y_test))
+    return replace(source, y_train=train, y_test=test, classes=classes.tolist())
+
+
+def _with_test_part(source: Source) -> Source:
+    """Return it with a fifth of the training data as test data."""
+    X, y = source.x_train, source.y_train
+    chosen = _set_aside(source.name, y, 5, source.classes is not None)
+    return replace(
+        source, x_train=X[~chosen], y_train=y[~chosen], x_test=X[chosen], y_test=y[chosen]
+    )
 
 
 def _guess_task(name: str, y: NDArray[Any]) -> str:
