@@ -137,10 +137,12 @@ def check_labels(y: ArrayLike, rows: int, classes: int) -> NDArray[np.int64]:
     if labels.dtype.kind not in "iub" and labels.shape[1:] != (classes,):
         if labels.dtype.kind == "f":
             arrays.check_finite("y", labels)
+        remedy = "np.unique(y, return_inverse=True)[1] numbers other labels"
+        if labels.dtype.kind == "f" and (labels == np.round(labels)).all():
+            remedy = "y.astype(int) makes integers of these"
         raise TypeError(
             f"y has dtype {labels.dtype}, but class numbers from 0 to {classes - 1} are "
-            f"needed; np.unique(y, return_inverse=True) numbers other labels, and "
-            "loss='squared_error' takes real numbers"
+            f"needed; {remedy}, and loss='squared_error' takes real numbers"
         )
     if labels.ndim != 1:
         one_hot = labels.shape[1:] == (classes,)
@@ -154,8 +156,12 @@ def check_labels(y: ArrayLike, rows: int, classes: int) -> NDArray[np.int64]:
     bad = (labels < 0) | (labels >= classes)
     if bad.any():
         index = int(np.argmax(bad))
+        remedy = ""
+        if (labels.min(), labels.max()) == (1, classes):
+            remedy = "; y - 1 begins at 0"
         raise ValueError(
             f"y[{index}] is {labels[index]}, but the network has the classes 0 to {classes - 1}"
+            f"{remedy}"
         )
     return labels.astype(np.int64)
 

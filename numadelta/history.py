@@ -67,6 +67,9 @@ class History:
         return new
 
     def __getitem__(self, name: str) -> list[Any]:
+        if name not in self.history:
+            held = ", ".join(self.history) or "nothing"
+            raise KeyError(f"{name!r} is not in the history, which holds {held}")
         return self.history[name]
 
     def __iter__(self) -> Iterator[str]:

@@ -29,6 +29,13 @@ def _axes(ax: Any | None) -> Any:
     return pyplot.figure(layout="constrained").subplots()
 
 
+def _label_epochs(ax: Any, epochs: NDArray[Any]) -> None:
+    ax.set_xlabel("epoch")
+    ax.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
+    if len(epochs) > 1:
+        ax.set_xlim(epochs[0], epochs[-1])  # or there may be a tick at 0, which is none
+
+
 def _check_epochs(history: History) -> None:
     if not history.epoch:
         raise ValueError("history holds no whole epoch to draw")
@@ -44,7 +51,9 @@ def _write_in_cells(ax: Any, image: Any, texts: NDArray[Any], fontsize: float) -
         ax.text(column, row, text, color=color, fontsize=fontsize, ha="center", va="center")
 
 
-def learning_curves(history: History, ax: Any | None = None) -> Any:
+def learning_curves(
+    history: History, ax: Any | None = None, *, held_out: str = "validation"
+) -> Any:
     """Draw training and validation loss, and the scores on a second axis.
 
     Parameters
@@ -53,6 +62,8 @@ def learning_curves(history: History, ax: Any | None = None) -> Any:
         What `MLP.fit` returned; of an estimator, `history_`.
     ax : matplotlib Axes, optional
         Where to draw; a new figure by default.
+    held_out : str, default "validation"
+        What the legend calls the data that was not trained on.
 
     Returns
     -------
@@ -85,7 +96,7 @@ def learning_curves(history: History, ax: Any | None = None) -> Any:
             continue
         values = history[name]
         style = "-" if name.startswith("val_") else "--"
-        label = ("validation " if name.startswith("val_") else "training ") + name.split("_")[-1]
+        label = f"{held_out if name.startswith('val_') else 'training'} {name.split('_')[-1]}"
         if name.endswith("loss"):
             lines += ax.plot(epochs, values, style, marker=marker, color="tab:blue", label=label)
         else:
@@ -95,10 +106,9 @@ def learning_curves(history: History, ax: Any | None = None) -> Any:
             lines += right.plot(
                 epochs, values, style, marker=marker, color="tab:orange", label=label
             )
-    ax.set_xlabel("epoch")
+    _label_epochs(ax, epochs)
     ax.set_ylabel("loss", color="tab:blue")
     ax.set_yscale("log")
-    ax.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
     ax.legend(handles=lines, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, frameon=False)
     return ax
 
@@ -150,10 +160,10 @@ def effective_rates(history: History, ax: Any | None = None) -> Any:
     for layer, (low, median, high) in enumerate(rates.transpose(1, 2, 0), 1):
         (line,) = ax.plot(epochs, median, ".-", label=f"layer {layer}")
         ax.fill_between(epochs, low, high, color=line.get_color(), alpha=0.15, linewidth=0)
-    ax.set_xlabel("epoch")
+    _label_epochs(ax, epochs)
     ax.set_ylabel("effective learning rate (median, 5\N{EN DASH}95 %)")
     ax.set_yscale("log")
-    ax.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
+    ax.yaxis.set_minor_formatter("{x:g}")
     columns = min(rates.shape[1], 4)
     ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=columns, frameon=False)
     return ax
@@ -365,7 +375,7 @@ def rho_eps_heat_map(
     ... ]
     >>> ax = plotting.rho_eps_heat_map(runs, ax=Figure().subplots())
     >>> [text.get_text() for text in ax.texts]
-    ['0.85', '0.9']
+    ['0.8500', '0.9000']
     """
     runs = list(getattr(rows, "rows", rows))
     for run in runs:
@@ -390,7 +400,7 @@ def rho_eps_heat_map(
             texts[place] = f"failed\n{entry['failed']} of {entry['failed'] + entry['good']}"
         else:
             means[place] = entry["mean"]
-            texts[place] = f"{entry['mean']:.4g}"
+            texts[place] = f"{entry['mean']:{'.4g' if value.endswith('loss') else '.4f'}}"
 
     ax = _axes(ax)
     from matplotlib.patches import Rectangle

@@ -7,6 +7,8 @@ import textwrap
 from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
+
 from numadelta import plotting
 from numadelta.ranking import OPTIONS, ranked
 
@@ -50,7 +52,7 @@ class Sweep:
      1   0.9  1e-06  0.8950  0.0071  0.8900 - 0.9000   0.3        2       0
     <BLANKLINE>
     Best of 2: lr=1, rho=0.95, eps=1e-06, with a score of 0.9450 +- 0.0071 (mean and standard
-    deviation over 2 seeds). Other combinations within that spread: 0 of 1.
+    deviation over 2 seeds). Others within its spread or their own: 0 of 1.
     """
 
     def __init__(self, rows: Iterable[dict[str, Any]]) -> None:
@@ -113,11 +115,12 @@ class Sweep:
             seeds = f"(mean and standard deviation over {best['good']} seeds)"
             text += f" +- {best['std']:.4f} {seeds}."
             near = sum(
-                entry["failed"] <= best["failed"] and entry["mean"] >= best["mean"] - best["std"]
+                entry["failed"] <= best["failed"]
+                and entry["mean"] >= best["mean"] - np.fmax(best["std"], entry["std"])
                 for entry in others
             )
             if others:
-                text += f" Other combinations within that spread: {near} of {len(others)}."
+                text += f" Others within its spread or their own: {near} of {len(others)}."
         if best["failed"]:
             text += f" Runs of every combination failed, {best['failed']} of this one."
         return text

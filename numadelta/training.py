@@ -178,7 +178,9 @@ class Training:
                     order[start : start + size], None if keys is None else keys[batch]
                 )
                 if not isfinite(loss):
-                    raise ValueError(f"the loss must be finite, but is {loss}")
+                    raise ValueError(
+                        f"the loss must be finite, but is {loss}; a smaller lr or scaled X may help"
+                    )
                 losses[batch] = loss
                 if batch % norm_every == 0:
                     norms[batch // norm_every] = euclidean_norm(grad)

@@ -346,7 +346,7 @@ def test_the_table_fits_into_100_columns():
         (
             {0.9: (0.90, 0.92), 0.95: (0.91, 0.93), 0.97: (0.92, math.nan), 0.99: (0.1, 0.2)},
             "Best of 4: lr=1, rho=0.95, eps=1e-06, with a score of 0.9200 +- 0.0141 (mean and "
-            "standard deviation over 2 seeds). Other combinations within that spread: 1 of 3.",
+            "standard deviation over 2 seeds). Others within its spread or their own: 1 of 3.",
         ),
         (
             {0.9: (0.9,), 0.95: (0.91,)},

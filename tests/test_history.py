@@ -277,3 +277,10 @@ def test_it_is_read_like_a_dict():
     assert list(history) == [*history.keys()] == ["loss", "score"]
     assert dict(history) == history.history
     assert repr(nd.History.of({"loss": []}, 0)) == "History(0 epochs)"
+
+
+def test_an_unknown_figure_is_told_which_there_are():
+    history = nd.History()
+    history.append({"loss": 0.5, "score": 0.9})
+    with pytest.raises(KeyError, match="'accuracy' is not in the history, which holds loss, score"):
+        history["accuracy"]

@@ -269,3 +269,16 @@ def test_the_checks_do_not_need_assert(python):
                 print(error)
         """
     assert len(python(script, "-O").splitlines()) == 3
+
+
+@pytest.mark.parametrize(
+    ("labels", "error", "remedy"),
+    [
+        (1 + np.arange(len(LABELS)) % 2, ValueError, "y - 1 begins at 0"),
+        (LABELS.astype(float), TypeError, r"y.astype\(int\) makes integers"),
+        (LABELS.astype("U1"), TypeError, r"np.unique\(y, return_inverse=True\)\[1\] numbers other"),
+    ],
+)
+def test_labels_that_are_nearly_right_are_told_the_remedy(labels, error, remedy):
+    with pytest.raises(error, match=remedy):
+        nd.MLP((X.shape[1], 2)).fit(X, labels, verbose=0)

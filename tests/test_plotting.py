@@ -281,7 +281,7 @@ def test_heat_map_shows_means_over_the_seeds_with_rho_going_up(pyplot):
     ax = plotting.rho_eps_heat_map(RUNS)
     means = ax.images[0].get_array().filled(np.nan)
     np.testing.assert_allclose(means, [[0.5, np.nan], [0.85, np.nan]])
-    assert texts(ax) == ["0.5", "failed\n1 of 2", "0.85", ""]
+    assert texts(ax) == ["0.5000", "failed\n1 of 2", "0.8500", ""]
     assert ax.images[0].origin == "lower"
     assert [label.get_text() for label in ax.get_xticklabels()] == ["1e-06", "1e-04"]
     assert [label.get_text() for label in ax.get_yticklabels()] == ["0.9", "0.95"]
@@ -309,7 +309,7 @@ def test_heat_map_is_of_one_lr_the_best_unless_told(pyplot, value, lr, shown):
     runs = [run(0.9, 1e-6, 0.1, lr=0.5), run(0.9, 1e-6, 0.7, lr=2.0), run(0.9, 1e-6, 0.4)]
     ax = plotting.rho_eps_heat_map(runs, value, lr=lr)
     assert ax.get_title() == f"lr = {shown:g}"
-    assert texts(ax) == [{2.0: "0.7", 0.5: "0.1"}[shown]]
+    assert [float(text) for text in texts(ax)] == [{2.0: 0.7, 0.5: 0.1}[shown]]
 
 
 @pytest.mark.parametrize(
@@ -346,3 +346,12 @@ def test_heat_map_refuses_what_is_not_in_the_rows(pyplot, arguments, message):
     with pytest.raises(ValueError, match=message):
         plotting.rho_eps_heat_map(*arguments)
     assert not pyplot.get_fignums()
+
+
+def test_learning_curves_say_what_was_held_out_and_begin_with_the_first_epoch(pyplot):
+    history = History()
+    for loss in (0.3, 0.2, 0.1):
+        history.append({"loss": loss, "val_loss": loss})
+    ax = plotting.learning_curves(history, held_out="test")
+    assert [line.get_label() for line in ax.lines] == ["training loss", "test loss"]
+    assert ax.get_xlim() == (1, 3)

@@ -66,7 +66,11 @@ def draw(path: str | os.PathLike[str], title: str, results: Sequence[Result]) ->
             family = _family(row)
             color = COLORS.get(family, "grey")
             best = not any(_is_faster(other, row) for other in result.rows)
-            ax.plot(ratio, y, "o", color=color, markerfacecolor=color if best else "white")
+            face, order = (
+                color if best else "white",
+                4 if row is result.rows[0] else 3 if best else 2,
+            )
+            ax.plot(ratio, y, "o", color=color, markerfacecolor=face, zorder=order)
             families.add(family)
     _label(ax, drawn)
     _legend(figure, families)

@@ -83,7 +83,9 @@ def _parser() -> argparse.ArgumentParser:
         module.add_to(commands)
 
     bench = commands.add_parser(
-        "bench", help="compare speed with other libraries", description="Compare with peers."
+        "bench",
+        help="compare speed with other libraries",
+        description="Compare speed and memory with other libraries and with the machine's limits.",
     )
     bench.set_defaults(command=_bench)
     bench.add_argument(

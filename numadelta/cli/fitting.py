@@ -104,6 +104,8 @@ def _set_up(chosen: dict[str, Any], known: bool, quiet: bool) -> Setup:
         print(f"{source.name}: the first line is taken for {source.first_line}")
     if source.target is not None and chosen["target"] is None and not quiet:
         print(f"{source.name}: the target is column {source.target!r}")
+    if validation is None and not quiet:
+        print("val_loss and val_score are of the test data; --early-stopping holds a tenth out")
     shown = test if validation is None else scaling.part(*validation)
     return Setup(net, source, train, shown, test)
 
@@ -197,7 +199,8 @@ def _report(
         written.append(str(places.save))
         say(f"saved {places.save}")
     if places.plot is not None:
-        written += pictures.draw(places.plot, source, net, fit.history, setup.test[0])
+        held_out = "validation" if setup.shown is not setup.test else "test"
+        written += pictures.draw(places.plot, source, net, fit.history, held_out, setup.test[0])
         say(f"wrote {places.plot}")
     return {
         "dataset": source.name,

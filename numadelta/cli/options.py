@@ -146,10 +146,14 @@ def add_network(parser: argparse.ArgumentParser) -> None:
         help="of the hidden layers (default: relu)",
     )
     parser.add_argument(
-        "--dropout", type=real("dropout"), help="share of the hidden units (default: 0)"
+        "--dropout",
+        type=real("dropout"),
+        help="share of hidden units left out in a step (default: 0)",
     )
     parser.add_argument(
-        "--input-dropout", type=real("input_dropout"), help="share of the inputs (default: 0)"
+        "--input-dropout",
+        type=real("input_dropout"),
+        help="share of inputs left out in a step (default: 0)",
     )
     parser.add_argument(
         "--weight-decay", type=real("weight_decay"), help="factor of the penalty (default: 0)"

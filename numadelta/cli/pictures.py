@@ -33,15 +33,24 @@ def _is_one_file(path: Path) -> bool:
 
 
 def draw(
-    path: Path, source: Source, net: numadelta.MLP, history: numadelta.History, x_test: Any
+    path: Path,
+    source: Source,
+    net: numadelta.MLP,
+    history: numadelta.History,
+    held_out: str,
+    x_test: Any,
 ) -> list[str]:
     """Write the learning curves, or all pictures into a folder; return the paths."""
     plotting = numadelta.plotting
+
+    def curves(ax: Any) -> Any:
+        return plotting.learning_curves(history, ax, held_out=held_out)
+
     if _is_one_file(path):
-        save(path, lambda ax: plotting.learning_curves(history, ax))
+        save(path, curves)
         return [str(path)]
     pictures: dict[str, Callable[[Any], Any]] = {
-        "learning-curves": lambda ax: plotting.learning_curves(history, ax),
+        "learning-curves": curves,
         "effective-rates": lambda ax: plotting.effective_rates(history, ax),
     }
     if source.images:

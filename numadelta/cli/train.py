@@ -43,9 +43,9 @@ def add_to(commands: Any) -> None:
     options.add_data(parser)
     options.add_network(parser)
     for name, text in (
-        ("lr", "factor of each step (default: 1)"),
-        ("rho", "decay rate (default: 0.95)"),
-        ("eps", "constant (default: 1e-6)"),
+        ("lr", "factor of each step (default: 1, ADADELTA's own; not the 0.001 of Adam)"),
+        ("rho", "decay rate of the averages (default: 0.95)"),
+        ("eps", "constant inside the roots (default: 1e-6)"),
     ):
         parser.add_argument(f"--{name}", type=options.real(name), help=text)
     parser.add_argument(
