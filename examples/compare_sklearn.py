@@ -1,6 +1,6 @@
 """Compare the estimators of `numadelta.sklearn` with scikit-learn's own perceptrons.
 
-Five problems, each with the same layers, batches and epochs for both; scikit-learn trains with
+Six problems, each with the same layers, batches and epochs for both; scikit-learn trains with
 Adam.  All else is at its default or, with --tuned, the best of ten settings that each may choose
 from, by cross-validation on the training set.
 
