@@ -201,6 +201,10 @@ def labels(name: str, params: list[list[str]]) -> list[str]:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("base", help="the commit to compare with, such as main")
-    parser.add_argument("new", nargs="?", default="HEAD", help="the commit to judge")
-    parser.add_argument("--repository", type=Path, default=HERE.parent, help="where they are")
+    parser.add_argument(
+        "new", nargs="?", default="HEAD", help="the commit to judge (default: HEAD)"
+    )
+    parser.add_argument(
+        "--repository", type=Path, default=HERE.parent, help="where they are (default: this one)"
+    )
     sys.exit(main(**vars(parser.parse_args())))

@@ -134,6 +134,8 @@ def main(same: int, names: list[str] | None) -> int:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--same", type=int, default=10, help="comparisons of a commit with itself")
+    parser.add_argument(
+        "--same", type=int, default=10, help="comparisons of a commit with itself (default: 10)"
+    )
     parser.add_argument("--planted", dest="names", nargs="*", help="parts of names; default all")
     sys.exit(main(**vars(parser.parse_args())))

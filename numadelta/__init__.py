@@ -15,11 +15,12 @@ if TYPE_CHECKING:
     from numadelta import callbacks, checkpoint, datasets, exchange, kernels, plotting
     from numadelta.batch import minimize_batch
     from numadelta.checkpoints import Checkpoints
+    from numadelta.functional import adadelta_step
     from numadelta.grid import sweep
     from numadelta.history import History
     from numadelta.minimizer import adadelta, minimize
     from numadelta.mlp import MLP
-    from numadelta.optimizer import Adadelta, adadelta_step
+    from numadelta.optimizer import Adadelta
     from numadelta.packing import pack
     from numadelta.threads import get_num_threads, set_num_threads
 
@@ -50,7 +51,7 @@ _HOME = {
     "History": "history",
     "MLP": "mlp",
     "adadelta": "minimizer",
-    "adadelta_step": "optimizer",
+    "adadelta_step": "functional",
     "get_num_threads": "threads",
     "minimize": "minimizer",
     "minimize_batch": "batch",

@@ -16,6 +16,11 @@ from scipy.optimize import OptimizeResult, OptimizeWarning
 from numadelta import state
 
 SUCCESS = 0, "Optimization terminated successfully."
+# What SciPy leaves the user to find out.
+AT_ONCE = (
+    " Nothing lower was found from the start: check_gradient=True tells whether a gradient of your "
+    "own is right."
+)
 # Status and message of what ended a run, as SciPy's own minimisers give them.
 ENDS = {
     state.RUNNING: (99, "An exception has ended the run."),
@@ -35,6 +40,8 @@ def as_result(vectors: NDArray[Any], run: Any) -> OptimizeResult:
     """Return what a run found."""
     found = dict(zip(state.RUN.names or (), run.item(), strict=True))
     status, message = ENDS[found["end"]]
+    if found["end"] == state.PRECISION and found["nit"] == 0:
+        message += AT_ONCE
     return OptimizeResult(
         x=vectors[state.X].copy(),
         fun=found["value"],

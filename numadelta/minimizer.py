@@ -126,7 +126,7 @@ def minimize(
         3. The value or the gradient at `x0` is NaN or infinite; without safeguard, at any point, or
            the gradient is so large that its square overflows.  ``x`` is still the best point
            before, or else `x0`.
-        99. The callback raised StopIteration.
+        99. The callback raised StopIteration, or another exception ended the run.
 
         ``jac`` holds NaN if there is no gradient at ``x``.
 
@@ -226,6 +226,8 @@ def minimize(
         if failed and jac == "inplace" and answers.lacks_start_gradient(runs)[0]:
             check_assigned(fun, vectors[state.X], args, lower < upper)
     except BaseException as error:
+        if runs["end"][0] != state.NONFINITE:  # also where the last call of callback raises it
+            runs["end"] = state.RUNNING
         answers.attach(error, answers.as_result(vectors, runs[0]))
         raise
     result = answers.as_result(vectors, runs[0])

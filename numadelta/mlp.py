@@ -408,8 +408,8 @@ class MLP:
         Parameters
         ----------
         X : array_like or sparse matrix, shape (n, layer_sizes[0])
-            Samples.  Converted to the network's dtype, if need be in a copy; never written to.
-            Sparse matrices become CSR.
+            Samples, used as they are: scale them first.  Converted to the network's dtype, if need
+            be in a copy; never written to.  Sparse matrices become CSR.
         y : array_like
             Targets, as the loss asks for them.
         epochs : int, default 10
@@ -447,7 +447,8 @@ class MLP:
             0 is silent; 1 shows a progress bar (on a terminal or in a notebook, if tqdm is
             installed), else as 2; 2 prints a line for each epoch.
         lr : float or callable, default 1.0
-            As in `Adadelta`, or a schedule: ``lr(epoch)``, with epochs from 0.
+            As in `Adadelta` (not the 0.001 of Adam), or a schedule: ``lr(epoch)``, with epochs
+            from 0.
         rho, eps : float, default 0.95, 1e-6
             As in `Adadelta`.
         shared_delta : bool, default False

@@ -214,6 +214,15 @@ def test_disp_and_return_all_may_be_integers_as_in_scipy(disp, capsys):
 # What an exception leaves
 
 
+def test_an_exception_of_the_last_callback_is_no_success(minimise):
+    def callback(x):
+        raise LookupError
+
+    with pytest.raises(LookupError) as caught:
+        minimise(bowl, [3.0], jac=slope, gtol=100, callback=callback)
+    assert (caught.value.result.status, caught.value.result.success) == (99, False)
+
+
 @pytest.mark.parametrize("error", [LookupError, KeyboardInterrupt])
 def test_an_exception_has_what_was_found_before(minimise, error):
     seen = []

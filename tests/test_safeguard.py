@@ -192,7 +192,9 @@ def test_a_tolerance_of_zero_is_switched_off():
 @pytest.mark.parametrize("bounds", [None, [(-5, 5)] * 2], ids=["free", "bounded"])
 def test_a_gradient_of_the_wrong_sign_is_no_success(bounds):
     found = nd.minimize(lambda x: (bowl(x), -2 * x), [1.0, 2.0], jac=True, bounds=bounds)
-    assert (found.success, found.status, found.message) == (False, 2, PRECISION)
+    assert (found.success, found.status) == (False, 2)
+    assert found.message.startswith(PRECISION)
+    assert "check_gradient=True" in found.message
     np.testing.assert_array_equal(found.x, [1, 2])
     assert (found.fun, found.nit) == (5, 0)
     assert found.nfev < 100
@@ -592,7 +594,7 @@ def test_central_differences_stay_inside_too(side):
 def test_where_central_differences_are_not_finite_forward_ones_go_on():
     fun = Recorder(lambda x: (x[0] + 1) ** 2 if x[0] >= 0 else np.nan)
     found = nd.minimize(fun, [0.0])
-    assert (found.success, found.status, found.message) == (False, 2, PRECISION)
+    assert (found.success, found.status) == (False, 2)
     assert found.nfev == len(fun.points) == 2 + 3 + 40
     assert (found.x[0], found.njev) == (0, 2)
     assert found.jac[0] == pytest.approx(2)

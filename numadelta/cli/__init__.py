@@ -14,8 +14,7 @@ from typing import Any, TextIO
 
 import numadelta
 from numadelta.cli import info, options, predict, sweep, train
-from numadelta.cli.options import UsageError
-from numadelta.cli.statuses import SIGNALS
+from numadelta.cli.options import SIGNALS, UsageError
 from numadelta.interrupts import Terminated
 
 # Failures whose message says it all; of others the type is printed, too.

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 import numadelta
 from numadelta import checkpoint
 from numadelta.cli import options, pictures, resuming, sources
+from numadelta.cli.options import SIGNALS
 from numadelta.cli.scaling import Scaling, folded, make_net
 from numadelta.cli.sources import Source
-from numadelta.cli.statuses import SIGNALS
 
 # Samples and targets, scaled.
 Part = tuple[NDArray[np.float32], NDArray[Any]]
@@ -95,7 +95,7 @@ def _set_up(chosen: dict[str, Any], known: bool, quiet: bool) -> Setup:
         source, validation = source.with_validation()
     if source.images:
         chosen["dataset"] = source.name  # a resumed training must not fall back to another
-    options.complete(chosen, source.name if source.images else "", len(source.y_train))
+    options.complete(chosen, source.name, source.images, len(source.y_train))
     scaling = Scaling.of(source)
     net = make_net(chosen, source, scaling, chosen["seed"])
     train = scaling.part(source.x_train, source.y_train)

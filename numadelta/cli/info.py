@@ -24,7 +24,11 @@ PACKAGES = (
 
 def add_to(commands: Any) -> None:
     """Add the command to the parser."""
-    parser = commands.add_parser("info", help="print versions, threads, BLAS and GPU")
+    parser = commands.add_parser(
+        "info",
+        help="print versions, threads, BLAS and GPU",
+        description="Print the versions of numadelta and its libraries, threads, BLAS and GPU.",
+    )
     parser.set_defaults(command=run)
 
 

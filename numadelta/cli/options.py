@@ -20,14 +20,20 @@ TABLES = (".npz", ".csv")
 PICTURES = (".png", ".pdf", ".svg")
 
 DATA = {"dataset": None, "data_dir": None, "target": None, "task": None}
-NETWORK = {
+NETWORK: dict[str, Any] = {
     "hidden": [512],
     "activation": "relu",
     "dropout": 0.0,
     "input_dropout": 0.0,
     "weight_decay": 0.0,
     "shared_delta": False,
+    "epochs": None,
+    "batch_size": None,
 }
+
+
+# The exit statuses of commands that a signal has ended: 128 and its number, as shells show it.
+SIGNALS = {"SIGINT": 130, "SIGPIPE": 141, "SIGTERM": 143}
 
 
 class UsageError(ValueError):
@@ -68,15 +74,21 @@ def real(name: str) -> Callable[[str], float]:
     return convert
 
 
-def dataset(text: str) -> str:
-    """Convert the name of a data set, or of a file of one."""
-    if text in NAMED:
-        return text
-    if Path(text).suffix.lower() in TABLES:
-        return str(path(text))
-    raise argparse.ArgumentTypeError(
-        f"{text} is neither {', '.join(NAMED)} nor a file that ends in {' or '.join(TABLES)}"
-    )
+def dataset(endings: Sequence[str]) -> Callable[[str], str]:
+    """Return a type of arguments: names of data sets, and files of them with these endings."""
+
+    def convert(text: str) -> str:
+        if text in NAMED:
+            return text
+        if Path(text).suffix.lower() in endings:
+            return str(path(text))
+        *others, last = endings
+        raise argparse.ArgumentTypeError(
+            f"{text} is neither {', '.join(NAMED)} nor a file that ends in "
+            f"{', '.join(others)} or {last}"
+        )
+
+    return convert
 
 
 def path(text: str) -> Path:
@@ -107,7 +119,7 @@ def add_data(parser: argparse.ArgumentParser) -> None:
     """Add the options that say which data to take."""
     parser.add_argument(
         "--dataset",
-        type=dataset,
+        type=dataset(TABLES),
         metavar="DATA",
         help="mnist, fashion-mnist, digits (scikit-learn's small ones), FILE.npz (with x_train, "
         "y_train, x_test and y_test, or with X and y) or FILE.csv; of a file without test data a "
@@ -188,8 +200,8 @@ def check_data_dir(folder: Any, name: str | None, what: str) -> None:
         raise UsageError(f"--data-dir is for MNIST and Fashion-MNIST, but {what} is {name}")
 
 
-def complete(options: dict[str, Any], name: str, rows: int) -> None:
-    """Fill in the epochs and the batch size that fit a data set with so many rows."""
-    epochs, batch_size = NAMED.get(name, OF_A_FILE)
+def complete(options: dict[str, Any], name: str, named: bool, rows: int) -> None:
+    """Fill in the epochs and the batch size that fit a data set, `named` or in a file."""
+    epochs, batch_size = NAMED[name] if named else OF_A_FILE
     options["epochs"] = options["epochs"] or epochs
     options["batch_size"] = options["batch_size"] or min(batch_size, rows)

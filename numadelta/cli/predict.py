@@ -6,6 +6,7 @@ import argparse
 import csv
 import io
 import math
+import os
 import sys
 import warnings
 from contextlib import suppress
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 
 import numadelta
 from numadelta import checkpoint
-from numadelta.cli import files, options, sources, tables
+from numadelta.cli import options, sources, strict_json, tables
 from numadelta.cli.options import NAMED
 from numadelta.cli.scaling import folded
 
@@ -38,7 +39,7 @@ def add_to(commands: Any) -> None:
     )
     parser.add_argument(
         "data",
-        type=_data,
+        type=options.dataset((*options.TABLES, ".npy")),
         metavar="DATA",
         help="FILE.csv (columns are matched by name, where there are names), FILE.npz (X or "
         "x_test), FILE.npy, or the test part of mnist, fashion-mnist or digits; where the data "
@@ -52,16 +53,6 @@ def add_to(commands: Any) -> None:
     )
     parser.add_argument("--output", type=options.path, metavar="FILE", help="write there instead")
     parser.add_argument("--json", action="store_true", help="as one JSON object")
-
-
-def _data(text: str) -> str:
-    if text in NAMED:
-        return text
-    if Path(text).suffix.lower() in (".csv", ".npz", ".npy"):
-        return str(options.path(text))
-    raise argparse.ArgumentTypeError(
-        f"{text} is neither {', '.join(NAMED)} nor a file that ends in .csv, .npz or .npy"
-    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -84,7 +75,7 @@ def run(arguments: argparse.Namespace) -> int:
             "classes": classes,
             "score": score,
         }
-        text = files.to_json(result if proba is None else result | {"probabilities": proba}) + "\n"
+        text = strict_json.dumps(result if proba is None else result | {"probabilities": proba}) + "\n"
     elif proba is not None:
         header = (classes or ["1"])[-1:] if proba.ndim == 1 else classes or range(proba.shape[1])
         text = _lines([header, *proba.reshape(len(proba), -1)])
@@ -96,7 +87,8 @@ def run(arguments: argparse.Namespace) -> int:
         text.encode(getattr(sys.stdout, "encoding", None) or "utf-8")  # a label is never rewritten
         print(text, end="")
     else:
-        files.write_text(arguments.output, text)
+        # Of a link, that to which it leads.
+        checkpoint.replace(os.path.realpath(arguments.output), text.encode())
     if score is not None:
         measure = f"accuracy {score:.2%}" if net.loss != "squared_error" else f"R^2 {score:.4f}"
         print(f"{arguments.data}: {measure} ({len(labels)} rows)", file=sys.stderr)

@@ -9,7 +9,7 @@ from contextlib import nullcontext, redirect_stdout
 from typing import Any
 
 from numadelta import checkpoint, extras
-from numadelta.cli import files, options, pictures, sources
+from numadelta.cli import options, pictures, sources, strict_json
 from numadelta.cli.options import UsageError
 from numadelta.cli.scaling import Scaling, make_net
 
@@ -62,8 +62,7 @@ def add_to(commands: Any) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Train all combinations, and print how they compare."""
     given = {name: value for name, value in vars(arguments).items() if value is not None}
-    chosen: dict[str, Any] = {**options.DATA, **options.NETWORK, "epochs": None, "batch_size": None}
-    chosen |= given
+    chosen: dict[str, Any] = options.DATA | options.NETWORK | given
     options.check_data(chosen)
     if arguments.jobs == 0:
         raise UsageError("--jobs must not be 0; -1 is one process for each core")
@@ -79,7 +78,7 @@ def run(arguments: argparse.Namespace) -> int:
     with redirect_stdout(sys.stderr) if arguments.json else nullcontext():
         found, result = _sweep(chosen)
     if arguments.json:
-        print(files.to_json(result), file=out)
+        print(strict_json.dumps(result), file=out)
     else:
         print(found)
     if arguments.plot is not None and result["best"] is not None:
@@ -93,7 +92,7 @@ def _sweep(chosen: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
     from numadelta.grid import sweep
 
     source, validation = sources.load(chosen).with_validation()
-    options.complete(chosen, source.name if source.images else "", len(source.y_train))
+    options.complete(chosen, source.name, source.images, len(source.y_train))
     scaling = Scaling.of(source)
     net = make_net(chosen, source, scaling)
     started = time.perf_counter()

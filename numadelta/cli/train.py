@@ -8,14 +8,12 @@ from contextlib import nullcontext, redirect_stdout
 from pathlib import Path
 from typing import Any
 
-from numadelta.cli import files, fitting, options, resuming
+from numadelta.cli import fitting, options, resuming, strict_json
 from numadelta.cli.options import UsageError
 
 DEFAULTS: dict[str, Any] = {
     **options.DATA,
     **options.NETWORK,
-    "epochs": None,
-    "batch_size": None,
     "lr": 1.0,
     "rho": 0.95,
     "eps": 1e-6,
@@ -119,7 +117,7 @@ def run(arguments: argparse.Namespace) -> int:
     with redirect_stdout(sys.stderr) if as_json else nullcontext():
         status, result = fitting.train(chosen, folder is not None, quiet, as_json and quiet)
     if as_json and result:
-        print(files.to_json(result), file=out)
+        print(strict_json.dumps(result), file=out)
     return status
 
 

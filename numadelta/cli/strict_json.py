@@ -1,24 +1,16 @@
-"""What the commands write, and JSON."""
+"""What the commands print as JSON."""
 
 from __future__ import annotations
 
 import json
 import math
-import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from numadelta import checkpoint
 
-
-def write_text(path: Path, text: str) -> None:
-    """Write a file as a whole or not at all; of a link, that to which it leads."""
-    checkpoint.replace(os.path.realpath(path), text.encode())
-
-
-def to_json(content: Any) -> str:
+def dumps(content: Any) -> str:
     """Return strict JSON, with null for what is not finite."""
     # In ASCII, which any terminal and any pipe can take.
     return json.dumps(_plain(content), allow_nan=False)
