@@ -24,11 +24,12 @@ import math
 
 import numpy as np
 
-from numadelta.jit import loop, rule
-from numadelta.kernels import average, effective_rate, flush, largest_usable
+from numadelta.averages import clear_averages, set_grad_scale, update_averages
+from numadelta.direction import choose_direction, inner_products
+from numadelta.jit import loop
+from numadelta.kernels import largest_usable
 from numadelta.paper import accept_of_paper, step_of_paper
 from numadelta.state import (
-    ACC_DELTA,
     CENTRAL,
     CHANGE,
     DIRECTION,
@@ -43,10 +44,8 @@ from numadelta.state import (
     POINT,
     POINT_GRAD,
     PRECISION,
-    RATE,
     REFUSED,
     RUNNING,
-    SQUARE_AVG,
     STEP,
     TURNING,
     UPPER,
@@ -54,7 +53,6 @@ from numadelta.state import (
     X,
     clipped,
     inlined,
-    is_free,
     projected_grad,
 )
 
@@ -70,14 +68,6 @@ _WINDOW = 10
 _PROMISE = 10
 # How often a run that would end may begin anew.
 _MAX_DOUBTS = 10
-# The first step changes x by at least so many of its roundings, in each coordinate.
-_LEAST_STEP = 16
-
-
-@rule
-def corrected_delta(grad, rate, step, change, scale, overlap, momentum):
-    """Return the step of one element, as in the head of this file."""
-    return momentum * step - scale * rate * (grad - overlap * change)
 
 
 @inlined
@@ -90,7 +80,7 @@ def begin(vectors, run, settings):
         vectors[STEP, i] = 0
         vectors[CHANGE, i] = 0
         free += vectors[LOWER, i] < vectors[UPPER, i]
-    _clear_averages(vectors, settings)
+    clear_averages(vectors, settings)
     info = np.finfo(vectors.dtype)
     run["largest_grad"] = largest_usable(
         settings["eps"], np.float64(info.max), np.float64(info.tiny)
@@ -103,7 +93,7 @@ def begin(vectors, run, settings):
     run["slope"] = 0
     run["value"] = np.inf
     run["doubted_value"] = np.inf
-    run["doubts"] = 0
+    run["doubts"] = run["anew"] = 0
     run["verdict"] = RUNNING
     run["point_value"] = np.nan
     run["alpha"] = 0
@@ -113,31 +103,6 @@ def begin(vectors, run, settings):
     run["still_value"] = 0
     run["still_x"] = 0
     run["end"] = RUNNING
-
-
-@inlined
-def _clear_averages(vectors, settings):
-    real = vectors.dtype.type
-    eps, decay = real(settings["eps"]), real(1 - settings["rho"])
-    for i in range(vectors.shape[1]):
-        # A first step of less would be lost in the rounding of x.
-        least = real(_LEAST_STEP) * np.finfo(vectors.dtype).eps * vectors[POINT, i]
-        vectors[SQUARE_AVG, i] = 0
-        vectors[ACC_DELTA, i] = max(eps, decay * least * least)
-
-
-@loop
-def _grad_scale(vectors):
-    """Return the power of two that brings the gradient at POINT near one.
-
-    So neither are its squares too large for the dtype nor too small, and no other bit changes.
-    """
-    largest = 0.0
-    for i in range(vectors.shape[1]):
-        if vectors[LOWER, i] < vectors[UPPER, i]:
-            largest = max(largest, abs(vectors[POINT_GRAD, i]))
-    tiny = np.float64(np.finfo(vectors.dtype).tiny)
-    return min(max(math.ldexp(1.0, -math.frexp(largest)[1]), tiny), 1 / tiny)
 
 
 @inlined
@@ -153,10 +118,14 @@ def propose(vectors, run, settings):
     elif settings["safeguard"] == 0:
         step_of_paper(vectors, run, settings)
     else:
-        if run["alpha"] == 0:
-            run["rejections"] = run["blocked"] = 0
-            _choose_direction(vectors, run, settings)
-        while run["end"] == RUNNING and run["central"] != TURNING and not _try(vectors, run) < 0:
+        while run["end"] == RUNNING and run["central"] != TURNING:
+            if run["anew"] != 0:
+                _begin_anew(vectors, run, settings)
+            if run["alpha"] == 0:
+                run["rejections"] = run["blocked"] = 0
+                choose_direction(vectors, run, settings)
+            if _try(vectors, run) < 0:
+                break
             # Clipped to where it was tried just before, or lost in rounding.
             _shorten(vectors, run, settings, 0.5)
         if run["central"] == TURNING:
@@ -199,9 +168,9 @@ def accept(vectors, run, settings):
         run["central"] = CENTRAL
     first = run["nit"] < 0 or turning
     if run["nit"] < 0:
-        run["grad_scale"] = _grad_scale(vectors)
-    _update_averages(vectors, run, settings, first)
-    _inner_products(vectors, run)
+        set_grad_scale(vectors, run)
+    update_averages(vectors, run, settings, first)
+    inner_products(vectors, run)
     steepest, longest, largest = _extremes(vectors)
     decrease = run["value"] - run["point_value"]
     run["value"] = run["point_value"]
@@ -236,52 +205,6 @@ def _is_finite(vectors):
         fixed = not vectors[LOWER, i] < vectors[UPPER, i]
         finite &= fixed or math.isfinite(vectors[POINT_GRAD, i])
     return finite
-
-
-@inlined
-def _update_averages(vectors, run, settings, first):
-    """Go from X to POINT, and take the step and the gradient there into the averages."""
-    real = vectors.dtype.type
-    rho, decay = real(settings["rho"]), real(1 - settings["rho"])
-    tiny, grad_scale = np.finfo(vectors.dtype).tiny, real(run["grad_scale"])
-    for i in range(vectors.shape[1]):
-        x, grad = vectors[POINT, i], vectors[POINT_GRAD, i]
-        step, change = x - vectors[X, i], grad - vectors[GRAD, i]
-        vectors[X, i] = x
-        vectors[GRAD, i] = grad
-        vectors[STEP, i] = step
-        vectors[CHANGE, i] = real(0) if first else change
-        vectors[RATE, i] = 0
-        if vectors[LOWER, i] < vectors[UPPER, i]:
-            acc_delta = vectors[ACC_DELTA, i]
-            # What does not move, for want of a gradient or at a bound, keeps its rate for later.
-            if step != 0:
-                acc_delta = flush(average(acc_delta, step, rho, decay), tiny)
-            scaled = grad_scale * grad
-            square_avg = flush(average(vectors[SQUARE_AVG, i], scaled, rho, decay), tiny)
-            # No eps here: it is where E[dx^2] starts, and then the averages set the scale.
-            rate = grad_scale * effective_rate(square_avg, acc_delta, tiny)
-            vectors[ACC_DELTA, i] = acc_delta
-            vectors[SQUARE_AVG, i] = square_avg
-            # Without a gradient, or with next to none, the rate does not matter.
-            if square_avg > 0 and (math.isfinite(rate) or not math.isfinite(acc_delta)):
-                vectors[RATE, i] = rate
-
-
-@inlined
-def _inner_products(vectors, run):
-    """Form the inner products that the next direction needs, of the elements free to move."""
-    grad_step = step_change = grad_change = change_change = 0.0
-    for i in range(vectors.shape[1]):
-        grad, step, change = vectors[GRAD, i], vectors[STEP, i], vectors[CHANGE, i]
-        if is_free(vectors[X, i], grad, vectors[LOWER, i], vectors[UPPER, i]):
-            scaled_change = vectors[RATE, i] * change
-            grad_step += grad * step
-            step_change += step * change
-            grad_change += grad * scaled_change
-            change_change += change * scaled_change
-    run["grad_step"], run["step_change"] = grad_step, step_change
-    run["grad_change"], run["change_change"] = grad_change, change_change
 
 
 @inlined
@@ -332,7 +255,7 @@ def _shorten(vectors, run, settings, factor):
     run["alpha"] *= factor
     if run["memory"] != 0 and run["rejections"] >= _MEMORY_REJECTIONS:
         run["step_change"] = run["grad_step"] = 0
-        _choose_direction(vectors, run, settings)
+        choose_direction(vectors, run, settings)
     elif run["rejections"] >= _MAX_REJECTIONS:
         # ADADELTA's own step promised less than counts, were the rate one.
         worthless = -run["slope"] < settings["lr"] * settings["ftol"] * abs(run["value"])
@@ -343,13 +266,9 @@ def _shorten(vectors, run, settings, factor):
         _doubt(vectors, run, settings)
 
 
-@loop
+@inlined
 def _doubt(vectors, run, settings):
-    """Let a run that would end begin anew from where it is, unless it has just done so in vain.
-
-    The averages may remember a slope so much steeper than it is now that steps have become
-    too short to change anything.
-    """
+    """Let a run that would end begin anew from where it is, unless it has just done so in vain."""
     if run["verdict"] != RUNNING:
         run["end"] = run["verdict"]
         return
@@ -357,18 +276,28 @@ def _doubt(vectors, run, settings):
     least = math.sqrt(np.float64(np.finfo(vectors.dtype).eps)) * abs(run["value"])
     gained = run["value"] + least < run["doubted_value"]
     if gained and run["nit"] > 0 and run["doubts"] < _MAX_DOUBTS:
-        run["doubts"] += 1
         run["verdict"], run["end"] = run["end"], RUNNING
         run["doubted_value"] = run["value"]
-        _clear_averages(vectors, settings)
-        for i in range(vectors.shape[1]):
-            vectors[POINT, i] = vectors[X, i]
-            vectors[POINT_GRAD, i] = vectors[GRAD, i]
-        run["grad_scale"] = _grad_scale(vectors)
-        _update_averages(vectors, run, settings, True)
-        run["rejections"] = run["blocked"] = run["still_value"] = run["still_x"] = 0
-        run["step_change"] = run["grad_step"] = 0
-        _choose_direction(vectors, run, settings)
+        run["doubts"] += 1
+        run["alpha"] = 0
+        run["anew"] = 1
+
+
+@loop
+def _begin_anew(vectors, run, settings):
+    """Forget all steps.
+
+    The averages may remember a slope so much steeper than it is now that steps have become too
+    short to change anything.
+    """
+    run["anew"] = run["still_value"] = run["still_x"] = 0
+    run["step_change"] = run["grad_step"] = 0
+    for i in range(vectors.shape[1]):
+        vectors[POINT, i] = vectors[X, i]
+        vectors[POINT_GRAD, i] = vectors[GRAD, i]
+    clear_averages(vectors, settings)
+    set_grad_scale(vectors, run)
+    update_averages(vectors, run, settings, True)
 
 
 @loop
@@ -389,47 +318,6 @@ def _turn_to_central(vectors, run, settings):
         run["end"] = RUNNING
         run["central"] = TURNING
         run["grad_cost"] *= 2
-
-
-@inlined
-def _choose_direction(vectors, run, settings):
-    """Find a direction downhill from X."""
-    real = vectors.dtype.type
-    scale, overlap, momentum = settings["lr"], 0.0, 0.0
-    memory = run["step_change"] > 0 and run["change_change"] > 0
-    if memory:
-        scale = run["step_change"] / run["change_change"]
-        overlap = run["grad_step"] / run["step_change"]
-        momentum = run["grad_change"] / run["change_change"] - 2 * overlap
-        memory = math.isfinite(scale) and math.isfinite(overlap) and math.isfinite(momentum)
-    elif run["grad_step"] < 0:
-        # The way goes on downhill and gets no flatter: twice as far.
-        memory, momentum = True, 2.0
-    run["memory"] = memory
-    run["alpha"] = 1
-    while True:
-        if not run["memory"]:
-            scale, overlap, momentum = settings["lr"], 0.0, 0.0
-        slope = 0.0
-        for i in range(vectors.shape[1]):
-            grad = vectors[GRAD, i]
-            delta = real(0)
-            if is_free(vectors[X, i], grad, vectors[LOWER, i], vectors[UPPER, i]):
-                delta = corrected_delta(
-                    grad,
-                    vectors[RATE, i],
-                    vectors[STEP, i],
-                    vectors[CHANGE, i],
-                    real(scale),
-                    real(overlap),
-                    real(momentum),
-                )
-                slope += grad * delta
-            vectors[DIRECTION, i] = delta
-        run["slope"] = slope
-        if slope < 0 or not run["memory"]:
-            return
-        run["memory"] = False
 
 
 @inlined

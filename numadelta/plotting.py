@@ -157,12 +157,16 @@ def effective_rates(history: History, ax: Any | None = None) -> Any:
         )
     ax = _axes(ax)
     epochs = np.array(history.epoch) + 1
+    layers = rates.shape[1]
     for layer, (low, median, high) in enumerate(rates.transpose(1, 2, 0), 1):
-        (line,) = ax.plot(epochs, median, ".-", label=f"layer {layer}")
+        # One on top of the other, as they often are, the lower one shows.
+        width = min(1.5 + 1.5 * (layers - layer), 6)
+        (line,) = ax.plot(epochs, median, ".-", linewidth=width, label=f"layer {layer}")
         ax.fill_between(epochs, low, high, color=line.get_color(), alpha=0.15, linewidth=0)
     _label_epochs(ax, epochs)
     ax.set_ylabel("effective learning rate (median, 5\N{EN DASH}95 %)")
     ax.set_yscale("log")
+    ax.yaxis.set_major_formatter("{x:g}")
     ax.yaxis.set_minor_formatter("{x:g}")
     columns = min(rates.shape[1], 4)
     ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=columns, frameon=False)

@@ -65,6 +65,7 @@ RUN = np.dtype(
         ("grad_cost", np.int64),  # evaluations that the differences of one gradient take
         ("central", np.int64),  # one of the names above
         ("doubts", np.int64),  # how often it did
+        ("anew", np.int64),  # whether it is about to
         ("verdict", np.int64),  # what would have ended it; RUNNING after another accepted step
         ("coordinate", np.int64),  # where the differences at POINT go on, if not at the beginning
         ("begun", np.int64),

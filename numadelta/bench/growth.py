@@ -95,7 +95,8 @@ def table(sweep: dict[str, Any]) -> str:
         rows.append((f"{size:,}", *(_time(curve, size) for curve in curves)))
     width = 2 + max(len(cell) for row in rows for cell in row)
     lines = ["".join(f"{cell:>{width}}" for cell in row).rstrip() for row in rows]
-    return "\n".join([f"{sweep['title']}: {sweep['time']}", *lines])
+    marks = [f"  at {mark['at']:,.0f}: {mark['why']}" for mark in sweep["marks"]]
+    return "\n".join([f"{sweep['title']}: {sweep['time']}", *lines, *marks])
 
 
 def _time(curve: dict[str, Any], size: int) -> str:

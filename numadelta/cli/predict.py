@@ -75,7 +75,9 @@ def run(arguments: argparse.Namespace) -> int:
             "classes": classes,
             "score": score,
         }
-        text = strict_json.dumps(result if proba is None else result | {"probabilities": proba}) + "\n"
+        if proba is not None:
+            result["probabilities"] = proba
+        text = strict_json.dumps(result) + "\n"
     elif proba is not None:
         header = (classes or ["1"])[-1:] if proba.ndim == 1 else classes or range(proba.shape[1])
         text = _lines([header, *proba.reshape(len(proba), -1)])
