@@ -66,8 +66,6 @@ _MAX_REJECTIONS = 40
 _WINDOW = 10
 # How much more than `ftol` a direction may promise while the value is taken to be at rest.
 _PROMISE = 10
-# How often a run that would end may begin anew.
-_MAX_DOUBTS = 10
 
 
 @inlined
@@ -93,7 +91,7 @@ def begin(vectors, run, settings):
     run["slope"] = 0
     run["value"] = np.inf
     run["doubted_value"] = np.inf
-    run["doubts"] = run["anew"] = 0
+    run["anew"] = 0
     run["verdict"] = RUNNING
     run["point_value"] = np.nan
     run["alpha"] = 0
@@ -272,13 +270,11 @@ def _doubt(vectors, run, settings):
     if run["verdict"] != RUNNING:
         run["end"] = run["verdict"]
         return
-    # What another new beginning must have gained since the last one.
+    # What must have been gained since the last time.
     least = math.sqrt(np.float64(np.finfo(vectors.dtype).eps)) * abs(run["value"])
-    gained = run["value"] + least < run["doubted_value"]
-    if gained and run["nit"] > 0 and run["doubts"] < _MAX_DOUBTS:
+    if run["nit"] > 0 and run["value"] + least < run["doubted_value"]:
         run["verdict"], run["end"] = run["end"], RUNNING
         run["doubted_value"] = run["value"]
-        run["doubts"] += 1
         run["alpha"] = 0
         run["anew"] = 1
 

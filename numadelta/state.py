@@ -47,7 +47,7 @@ RUN = np.dtype(
         ("slope", np.float64),  # ... along the whole direction
         ("alpha", np.float64),  # how much of the direction is tried; 0 asks for a new one
         ("start", np.float64),  # the value at the start
-        ("doubted_value", np.float64),  # that at X when the run began anew
+        ("doubted_value", np.float64),  # that at X when the run last began anew
         ("grad_scale", np.float64),  # by which gradients are multiplied before they are squared
         ("largest_grad", np.float64),  # that a step of the paper takes in
         ("grad_step", np.float64),  # g . v
@@ -64,7 +64,6 @@ RUN = np.dtype(
         ("still_x", np.int64),  # ... or the point
         ("grad_cost", np.int64),  # evaluations that the differences of one gradient take
         ("central", np.int64),  # one of the names above
-        ("doubts", np.int64),  # how often it did
         ("anew", np.int64),  # whether it is about to
         ("verdict", np.int64),  # what would have ended it; RUNNING after another accepted step
         ("coordinate", np.int64),  # where the differences at POINT go on, if not at the beginning

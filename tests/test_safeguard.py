@@ -282,6 +282,40 @@ def test_a_gradient_whose_square_is_zero_is_no_end(dtype, factor):
     assert result.x == pytest.approx(3)
 
 
+@pytest.mark.parametrize("start", [5, 10, 50, 100, 1e3, 1e4])
+def test_a_run_begins_anew_as_often_as_it_gains_by_it(start):
+    result = nd.minimize(
+        lambda x: steep(4)(x.astype(float)),
+        np.array([0, start], np.float32),
+        jac=True,
+        gtol=0,
+        ftol=0,
+    )
+    assert result.success
+    assert result.fun < 1e-30
+
+
+@pytest.mark.parametrize(("power", "start"), [(8, 50), (8, 1e3), (10, 100), (10, 1e3)])
+def test_what_had_come_to_rest_too_soon_is_a_success_in_the_end(power, start):
+    result = nd.minimize(
+        lambda x: steep(power)(x.astype(float)), np.array([0, start], np.float32), jac=True, gtol=0
+    )
+    assert result.success
+    assert result.fun < 1e-30
+
+
+def test_a_run_along_a_wall_does_not_begin_anew_for_ever():
+    lowest = np.array([0.75, 0.0, 1.75, -0.6])
+
+    def fun(x):
+        value = np.inf if (x > 1.5).any() else ((x - lowest) ** 4).sum()
+        return value, 4 * (x - lowest) ** 3
+
+    result = nd.minimize(fun, [-1.0, 1.0, -1.5, 1.0], jac=True)
+    assert result.x[2] == pytest.approx(1.5)
+    assert result.nfev < 5000
+
+
 def test_where_the_value_is_at_rest_beginning_anew_costs_little():
     A = np.diag([1.0, 10.0, 100.0])
 
