@@ -162,7 +162,7 @@ def _outcome(call: Callable[..., Any], task: Task, repeats: int) -> tuple[bool, 
 
 def table_of_more_wild(tasks: list[Task], found: dict[str, list[np.ndarray]]) -> None:
     """Print how many problems were solved, and which were not if these are few."""
-    print(f"\nof {len(tasks)} problems of Moré and Wild, solved within {LIMIT:,} evaluations")
+    print(f"\nof {len(tasks)} problems of More and Wild, solved within {LIMIT:,} evaluations")
     print(f"{'':12}" + "".join(f"{f'to {tau}':>12}" for tau in TAUS))
     for name, histories in found.items():
         counts = [evaluations(histories, tasks, tau) for tau in TAUS]
