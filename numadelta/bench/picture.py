@@ -66,10 +66,9 @@ def draw(path: str | os.PathLike[str], title: str, results: Sequence[Result]) ->
             family = _family(row)
             color = COLORS.get(family, "grey")
             best = not any(_is_faster(other, row) for other in result.rows)
-            face, order = (
-                color if best else "white",
-                4 if row is result.rows[0] else 3 if best else 2,
-            )
+            # Ours are on top.
+            order = 4 if family == _family(result.rows[0]) else 3 if best else 2
+            face = color if best else "white"
             ax.plot(ratio, y, "o", color=color, markerfacecolor=face, zorder=order)
             families.add(family)
     _label(ax, drawn)
