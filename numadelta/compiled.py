@@ -395,7 +395,7 @@ def descend(
             if report(vectors[state.POINT], float(run["point_value"])):
                 run["end"] = state.STOPPED
         if run["end"] == state.RUNNING and perf_counter() > deadline:
-            run["end"] = state.MAXTIME
+            run["end"] = run["verdict"] or state.MAXTIME
     if settings["averaging"][0]:
         matrix = types.Array(from_dtype(vectors.dtype), 2, "C")
         common = *objective.types, types.int64, STEPS, matrix, RUNS, SETTINGS, TICKS

@@ -84,7 +84,7 @@ def descend(
         if stepped and report is not None and report(point, float(runs["point_value"][0])):
             end = runs["end"][0] = state.STOPPED
         elif end == state.RUNNING and perf_counter() > deadline:
-            end = runs["end"][0] = state.MAXTIME
+            end = runs["end"][0] = runs["verdict"][0] or state.MAXTIME
     if paper.is_averaging(runs[0], settings[0]):
         paper.take_average(vectors)
         value = objective.value(point)

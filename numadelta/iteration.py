@@ -112,7 +112,7 @@ def propose(vectors, run, settings):
     if settings["averaging"] != 0:
         reserve *= 2
     if run["nfev"] + reserve > settings["maxfev"]:
-        run["end"] = MAXFEV
+        run["end"] = run["verdict"] if run["verdict"] != RUNNING else MAXFEV
     elif settings["safeguard"] == 0:
         step_of_paper(vectors, run, settings)
     else:

@@ -228,7 +228,8 @@ class Batch:
     def end(self, why: int) -> None:
         """End the problems that have not come to an end."""
         unfinished = self._runs["end"] == state.RUNNING
-        self._runs["end"][unfinished] = why
+        verdicts = self._runs["verdict"][unfinished]
+        self._runs["end"][unfinished] = np.where(verdicts == state.RUNNING, why, verdicts)
 
     def result(self) -> OptimizeResult:
         """Return what has been found."""

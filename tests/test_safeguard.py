@@ -326,6 +326,8 @@ def test_where_the_value_is_at_rest_beginning_anew_costs_little():
     result = nd.minimize(fun, np.ones(3), jac=True, gtol=0)
     assert result.success
     assert result.nfev < without.nfev + 40
+    limited = nd.minimize(fun, np.ones(3), jac=True, gtol=0, maxfev=result.nfev - 1)
+    assert (limited.success, limited.nit) == (True, result.nit)
 
 
 @pytest.mark.parametrize("maxiter", [1, 2, 10, 57])
