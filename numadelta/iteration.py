@@ -91,7 +91,6 @@ def begin(vectors, run, settings):
     run["slope"] = 0
     run["value"] = np.inf
     run["doubted_value"] = np.inf
-    run["anew"] = 0
     run["verdict"] = RUNNING
     run["point_value"] = np.nan
     run["alpha"] = 0
@@ -117,9 +116,9 @@ def propose(vectors, run, settings):
         step_of_paper(vectors, run, settings)
     else:
         while run["end"] == RUNNING and run["central"] != TURNING:
-            if run["anew"] != 0:
-                _begin_anew(vectors, run, settings)
             if run["alpha"] == 0:
+                if run["verdict"] != RUNNING:
+                    _begin_anew(vectors, run, settings)
                 run["rejections"] = run["blocked"] = 0
                 choose_direction(vectors, run, settings)
             if _try(vectors, run) < 0:
@@ -167,6 +166,8 @@ def accept(vectors, run, settings):
     first = run["nit"] < 0 or turning
     if run["nit"] < 0:
         set_grad_scale(vectors, run)
+    # Several short loops, because one long one took twice the time (too many arrays for the
+    # registers).
     update_averages(vectors, run, settings, first)
     inner_products(vectors, run)
     steepest, longest, largest = _extremes(vectors)
@@ -191,9 +192,6 @@ def accept(vectors, run, settings):
         run["end"] = XTOL
     elif run["nit"] >= settings["maxiter"]:
         run["end"] = MAXITER
-
-
-# Several short loops, because one long one took twice the time (too many arrays for the registers).
 
 
 @inlined
@@ -276,7 +274,6 @@ def _doubt(vectors, run, settings):
         run["verdict"], run["end"] = run["end"], RUNNING
         run["doubted_value"] = run["value"]
         run["alpha"] = 0
-        run["anew"] = 1
 
 
 @loop
@@ -286,7 +283,7 @@ def _begin_anew(vectors, run, settings):
     The averages may remember a slope so much steeper than it is now that steps have become too
     short to change anything.
     """
-    run["anew"] = run["still_value"] = run["still_x"] = 0
+    run["still_value"] = run["still_x"] = 0
     run["step_change"] = run["grad_step"] = 0
     for i in range(vectors.shape[1]):
         vectors[POINT, i] = vectors[X, i]

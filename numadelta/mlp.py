@@ -44,7 +44,6 @@ from numadelta.interrupts import termination_interrupts
 from numadelta.minibatches import Batches
 from numadelta.optimizer import Adadelta
 
-_PROPERTIES = ("layer_sizes", "dtype", "loss")
 INITIALIZATIONS = ("auto", "he", "glorot")
 BATCH_SIZE = 128
 
@@ -825,9 +824,7 @@ class MLP:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         state_dict = state.pop("_state_dict", None)
-        # Pickles from before these were properties.
-        old = {f"_{name}": state.pop(name) for name in _PROPERTIES if name in state}
-        self.__dict__.update(state | old)
+        self.__dict__.update(state)
         # An array of its own: joblib hands arrays to its workers as read-only memory maps.
         self._theta = np.array(self._theta)
         # Copies of their own also for copy.copy.

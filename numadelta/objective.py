@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from numadelta.arrays import check_number
 from numadelta.differences import Differences
 
 _SCALAR = "The user-provided objective function must return a scalar value."
@@ -125,19 +126,14 @@ class Objective:
         return map(as_number, self._mapper(partial(_call, self._fun, self._args), points))
 
     def _as_float(self, value: Any) -> float:
-        if isinstance(value, float) or type(value) is int:
-            return _rounded(value)
+        if isinstance(value, float):
+            return float(value)
+        if type(value) is int:  # of any size
+            return check_number("the value", value)
         array = _as_scalar(value, "fiu", "a real one")
         if array.dtype.kind == "f":
             self._precision = max(self._precision, float(np.finfo(array.dtype).eps))
         return float(array.item())
-
-
-def _rounded(value: float) -> float:
-    try:
-        return float(value)
-    except OverflowError:  # of an int beyond the largest float
-        return math.inf if value > 0 else -math.inf
 
 
 def check_assigned(

@@ -64,8 +64,8 @@ RUN = np.dtype(
         ("still_x", np.int64),  # ... or the point
         ("grad_cost", np.int64),  # evaluations that the differences of one gradient take
         ("central", np.int64),  # one of the names above
-        ("anew", np.int64),  # whether the run is about to begin anew
-        ("verdict", np.int64),  # what ends it if nothing comes of that; RUNNING after another step
+        # What ends the run if nothing comes of beginning anew; RUNNING after another step.
+        ("verdict", np.int64),
         ("coordinate", np.int64),  # where the differences at POINT go on, if not at the beginning
         ("begun", np.int64),
         ("inside", np.int64),  # in a batch: whether a driver is at it, as it is after an exception

@@ -275,9 +275,6 @@ def test_what_gives_theta_its_meaning_cannot_be_changed(name):
         setattr(nd.MLP((2, 3, 1), loss="squared_error"), name, None)
 
 
-OLD_NAMES = ("_layer_sizes", "_dtype", "_loss")
-
-
 def test_weights_are_set_from_a_list_as_keras_has_it():
     net, other = nd.MLP((2, 3, 2), seed=1), nd.MLP((2, 3, 2), seed=2)
     weights = other.get_weights()
@@ -309,15 +306,6 @@ def test_any_of_scipys_minimisers_takes_it_as_an_objective(method):
     assert result.fun < net.evaluate(X, y)[0]
     for theta in (net.theta, net.theta.astype(int), net.theta.tolist()):
         assert net.loss_and_grad(theta, X, y)[1].dtype == net.dtype
-
-
-def test_a_pickle_from_before_layer_sizes_were_fixed_is_read():
-    net = nd.MLP((2, 3, 1), loss="squared_error")
-    state = net.__getstate__()
-    old = {name.removeprefix("_") if name in OLD_NAMES else name: v for name, v in state.items()}
-    again = nd.MLP.__new__(nd.MLP)
-    again.__setstate__(old)
-    assert repr(again) == repr(net) and again.predict([[1.0, 2.0]]).shape == (1,)
 
 
 def test_a_ragged_theta_is_refused():
