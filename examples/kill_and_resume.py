@@ -113,14 +113,15 @@ def main(kills: int, seed: int) -> int:
             trainings += 1
             equal += result.read_bytes() == expected
     for name, value in {
-        "kills": f"{killed}, of {trainings} trainings that ended all the same",
+        "kills": killed,
+        "trainings brought to their end": trainings,
         "in the middle of an epoch": within_epoch,
         "within a write": f"{len(leftovers)}, which left a temporary file",
         "files found loadable": f"{loadable} of {files}",
         "final bits equal": "yes" if equal == trainings else f"NO, in {equal} of {trainings}",
         "seconds": round(time.perf_counter() - started),
     }.items():
-        print(f"{name:26} {value}")
+        print(f"{name:30} {value}")
     return 0 if equal == trainings and loadable == files else 1
 
 

@@ -250,8 +250,14 @@ def _shorten(vectors, run, settings, factor):
     run["rejections"] += 1
     run["alpha"] *= factor
     if run["memory"] != 0 and run["rejections"] >= _MEMORY_REJECTIONS:
+        length = run["alpha"] * _longest(vectors)
         run["step_change"] = run["grad_step"] = 0
         choose_direction(vectors, run, settings)
+        # As long as what would have been next, for where the slope hardly changes, as in a linear
+        # tail, ADADELTA's own step is far shorter than what can come true.
+        alpha = vectors.dtype.type(length / _longest(vectors))
+        if math.isfinite(alpha):
+            run["alpha"] = max(alpha, 1)
     elif run["rejections"] >= _MAX_REJECTIONS:
         # ADADELTA's own step promised less than counts, were the rate one.
         worthless = -run["slope"] < settings["lr"] * settings["ftol"] * abs(run["value"])
@@ -260,6 +266,15 @@ def _shorten(vectors, run, settings, factor):
         _turn_to_central(vectors, run, settings)
     if run["end"] != RUNNING:
         _doubt(vectors, run, settings)
+
+
+@inlined
+def _longest(vectors):
+    """Return the largest element of the direction."""
+    longest = 0.0
+    for i in range(vectors.shape[1]):
+        longest = max(longest, abs(vectors[DIRECTION, i]))
+    return longest
 
 
 @inlined

@@ -534,10 +534,12 @@ class MLP:
         batches = Batches(network, self._theta, samples, y, options.batch_size, sample_weight)
         saver, saved = None, None
         if checkpoint is not None or resume is not False:
-            described = options.described() | {
+            # The data first, for other data may change options, such as the size of a batch.
+            described = {
                 "samples": rows,
                 "checksum": data.checksum(samples, y, sample_weight),
                 "validation_data": data.checksum(*(held_out or ())),
+                **options.described(),
             }
             context = self._context(described, {"lr": (lr,)} if callable(lr) else {})
             saver, saved = checkpoints.begin(checkpoint, resume, context)

@@ -40,11 +40,11 @@ def check_loss(loss: object, name: str) -> None:
 class _Score:
     """A callback that writes the figure that early stopping watches into the logs."""
 
-    def __init__(self, score: Callable[[], Any]) -> None:
-        self.score = score
+    def __init__(self, name: str, score: Callable[[], Any]) -> None:
+        self.name, self.score = name, score
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any]) -> None:
-        logs["val_score"] = arrays.check_number("what scoring returns", self.score())
+        logs[self.name] = arrays.check_number("what scoring returns", self.score())
 
 
 class _Stall:
@@ -214,10 +214,12 @@ class Perceptron(BaseEstimator):
                 f"dimensions of y {self._layout}, but these are now {layout}; fit with "
                 "warm_start=False makes a new one"
             )
-        monitor = "val_score" if self.early_stopping else "loss"
+        monitor = self._watched() if self.early_stopping else "loss"
         stop = _Stall(monitor, self.tol, self.n_iter_no_change)
         # Apart from that, for it knows of no improvement below `tol`.
-        keep = EarlyStopping("val_score", patience=self.max_iter + 1) if held_out else None
+        keep = None
+        if held_out:
+            keep = EarlyStopping(monitor, mode="max", patience=self.max_iter + 1)
         history = self._train(samples, held_out, targets, partial, stop, keep)
         self._record(history, len(samples.y), keep)
         if history.interrupted == "SIGTERM":
@@ -282,7 +284,7 @@ class Perceptron(BaseEstimator):
         callbacks: list[Any] = [*([] if partial else [stop]), *(self.callbacks or ())]
         if held_out and keep:
             # In the end it is the best weights that are put back, whatever other callbacks do.
-            callbacks = [_Score(self._scoring(held_out)), *callbacks, keep]
+            callbacks = [_Score(self._watched(), self._scoring(held_out)), *callbacks, keep]
         done, lr, verbose = len(self.history_.epoch), self.lr, self.verbose
         if isinstance(verbose, (int, np.integer)) and verbose > 2:
             verbose = 2  # 10 is a habit of scikit-learn's users
@@ -336,9 +338,17 @@ class Perceptron(BaseEstimator):
         self.loss_curve_ = figures.get("loss", [])
         self.loss_ = self.loss_curve_[-1] if self.loss_curve_ else math.nan
         self.best_loss_ = None if stopping else min(self.loss_curve_, default=math.inf)
-        self.validation_scores_ = figures.get("val_score", []) if stopping else None
+        self.validation_scores_ = figures.get(self._watched(), []) if stopping else None
         self.validation_loss_curve_ = figures.get("val_loss", []) if stopping else None
         self.best_validation_score_ = None if keep is None else keep.best
+
+    def _watched(self) -> str:
+        """Return the figure that early stopping watches.
+
+        A score of the user's own does not take the place of ``"val_score"``, which is drawn beside
+        ``"score"`` and so must be of its kind.
+        """
+        return "val_score" if self.scoring is None else "scoring"
 
     def _scoring(self, held_out: Samples) -> Callable[[], Any]:
         X, y = held_out.X, held_out.y

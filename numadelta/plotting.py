@@ -36,6 +36,18 @@ def _label_epochs(ax: Any, epochs: NDArray[Any]) -> None:
         ax.set_xlim(epochs[0], epochs[-1])  # or there may be a tick at 0, which is none
 
 
+def _label_powers(ax: Any) -> None:
+    """Make the ordinate logarithmic, with plain numbers where there is room for them."""
+    from matplotlib.ticker import LogLocator
+
+    ax.set_yscale("log")
+    low, high = ax.get_ylim()
+    between = range(2, 10) if high < 10 * low else (2, 5) if high < 1e4 * low else ()
+    ax.yaxis.set_minor_locator(LogLocator(subs=between))
+    ax.yaxis.set_major_formatter("{x:g}")
+    ax.yaxis.set_minor_formatter("{x:g}")
+
+
 def _check_epochs(history: History) -> None:
     if not history.epoch:
         raise ValueError("history holds no whole epoch to draw")
@@ -108,7 +120,7 @@ def learning_curves(
             )
     _label_epochs(ax, epochs)
     ax.set_ylabel("loss", color="tab:blue")
-    ax.set_yscale("log")
+    _label_powers(ax)
     ax.legend(handles=lines, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, frameon=False)
     return ax
 
@@ -165,9 +177,7 @@ def effective_rates(history: History, ax: Any | None = None) -> Any:
         ax.fill_between(epochs, low, high, color=line.get_color(), alpha=0.15, linewidth=0)
     _label_epochs(ax, epochs)
     ax.set_ylabel("effective learning rate (median, 5\N{EN DASH}95 %)")
-    ax.set_yscale("log")
-    ax.yaxis.set_major_formatter("{x:g}")
-    ax.yaxis.set_minor_formatter("{x:g}")
+    _label_powers(ax)
     columns = min(rates.shape[1], 4)
     ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=columns, frameon=False)
     return ax

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-LINE = ("loss", "score", "val_loss", "val_score", "seconds")
+LINE = ("loss", "score", "val_loss", "val_score", "scoring", "seconds")
 # A terminal is 80 wide.
 BAR = ("loss", "val_loss", "val_score")
 BAR_WITHOUT_VALIDATION = ("loss", "score")

@@ -105,6 +105,7 @@ class MLPClassifier(ClassifierMixin, Perceptron):
         The network.
     history_ : History
         All figures of all epochs.  Later fits add to it with `warm_start`, as does `partial_fit`.
+        With `scoring`, ``"scoring"`` is what `early_stopping` watches.
         With a loss of your own it has no ``"score"``.
     loss_curve_, loss_, best_loss_ : list of float, float, float or None
         The training loss of each epoch with penalty, the last and the least one.  There is no

@@ -282,6 +282,41 @@ def test_a_gradient_whose_square_is_zero_is_no_end(dtype, factor):
     assert result.x == pytest.approx(3)
 
 
+def pseudo_huber(x, centers):
+    """Return the sum of distances that are smooth near zero, and its slope."""
+    away = np.asarray(x[:, np.newaxis] - centers, np.float64)
+    distances = np.sqrt(1 + away**2)
+    return distances.sum(), (away / distances).sum(axis=1)
+
+
+@pytest.mark.parametrize("far", [5, 20, 100, 1e3, 1e5])
+@pytest.mark.parametrize("count", [1, 30])
+def test_where_the_slope_hardly_changes_the_steps_grow(far, count):
+    centers = np.random.default_rng(0).normal([[far], [-2 * far]], 5.0, (2, count))
+    res = nd.minimize(pseudo_huber, [0.0, 0.0], args=(centers,), jac=True)
+    assert res.success and res.nfev < 250
+    best = scipy.optimize.minimize(pseudo_huber, res.x, args=(centers,), jac=True).fun
+    assert res.fun == pytest.approx(best, rel=1e-9)
+
+
+def test_robust_regression_takes_as_many_evaluations_as_least_squares():
+    rng = np.random.default_rng(0)
+    A = np.column_stack([np.ones(200), rng.normal(size=(200, 2))])
+    target = A @ [300.0, -200.0, 100.0] + rng.standard_t(1.5, 200)
+
+    def robust(x):
+        residual = A @ x - target
+        distance = np.sqrt(1 + residual**2)
+        return distance.sum(), A.T @ (residual / distance)
+
+    def squared(x):
+        residual = A @ x - target
+        return residual @ residual, 2 * A.T @ residual
+
+    few, many = (nd.minimize(fun, np.zeros(3), jac=True) for fun in (squared, robust))
+    assert few.success and many.success and many.nfev < 3 * few.nfev
+
+
 @pytest.mark.parametrize("start", [5, 10, 50, 100, 1e3, 1e4])
 def test_a_run_begins_anew_as_often_as_it_gains_by_it(start):
     result = nd.minimize(
@@ -296,11 +331,11 @@ def test_a_run_begins_anew_as_often_as_it_gains_by_it(start):
 
 
 @pytest.mark.parametrize(("power", "start"), [(8, 50), (8, 1e3), (10, 100), (10, 1e3)])
-def test_what_had_come_to_rest_too_soon_is_a_success_in_the_end(power, start):
+def test_what_had_come_to_rest_too_soon_goes_on_to_the_end(power, start):
     result = nd.minimize(
         lambda x: steep(power)(x.astype(float)), np.array([0, start], np.float32), jac=True, gtol=0
     )
-    assert result.success
+    assert abs(result.jac).max() < np.finfo(np.float32).tiny
     assert result.fun < 1e-30
 
 

@@ -509,7 +509,8 @@ def test_early_stopping_watches_the_score_and_puts_the_best_weights_back(kind):
     y, *_ = KINDS[kind]
     script = Script(1, 2, 3, 2, 2, 3)
     model = stopping(kind, scoring=script).fit(X, y)
-    assert model.validation_scores_ == [1, 2, 3, 2, 2, 3] == model.history_["val_score"]
+    assert model.validation_scores_ == [1, 2, 3, 2, 2, 3] == model.history_["scoring"]
+    assert max(model.history_["val_score"]) <= 1  # the network's own, to be drawn with "score"
     assert model.best_validation_score_ == 3 and model.best_loss_ is None
     assert np.array_equal(model.net_.theta, script.calls[2][0])
     assert not np.array_equal(model.net_.theta, script.calls[-1][0])

@@ -15,8 +15,13 @@ import numadelta
 from numadelta import checkpoint
 from numadelta.cli import options, pictures, resuming, sources
 from numadelta.cli.options import SIGNALS
-from numadelta.cli.scaling import Scaling, folded, make_net
+from numadelta.cli.scaling import Scaling, constant_columns, folded, make_net
 from numadelta.cli.sources import Source
+
+# So many classes of numbers might be quantities.
+MANY_CLASSES = 10
+# So many columns are named in a note.
+NAMED_COLUMNS = 5
 
 # Samples and targets, scaled.
 Part = tuple[NDArray[np.float32], NDArray[Any]]
@@ -100,14 +105,42 @@ def _set_up(chosen: dict[str, Any], known: bool, quiet: bool) -> Setup:
     net = make_net(chosen, source, scaling, chosen["seed"])
     train = scaling.part(source.x_train, source.y_train)
     test = scaling.part(source.x_test, source.y_test)
-    if source.first_line is not None and not quiet:
-        print(f"{source.name}: the first line is taken for {source.first_line}")
-    if source.target is not None and chosen["target"] is None and not quiet:
-        print(f"{source.name}: the target is column {source.target!r}")
-    if validation is None and not quiet:
-        print("val_loss and val_score are of the test data; --early-stopping holds a tenth out")
+    if not quiet:
+        _tell(source, chosen)
+        if validation is None:
+            print("val_loss and val_score are of the test data; --early-stopping holds a tenth out")
     shown = test if validation is None else scaling.part(*validation)
     return Setup(net, source, train, shown, test)
+
+
+def _tell(source: Source, chosen: dict[str, Any]) -> None:
+    """Print what was guessed of the data."""
+    notes = []
+    if source.first_line is not None:
+        notes.append(f"the first line is taken for {source.first_line}")
+    if source.target is not None and chosen["target"] is None:
+        notes.append(f"the target is column {source.target!r}")
+    classes = source.classes or []
+    if chosen["task"] is None and len(classes) > MANY_CLASSES and not isinstance(classes[0], str):
+        notes.append(
+            f"the targets are taken for {len(classes)} classes; --task regression takes them for "
+            "numbers"
+        )
+    if len(constant := constant_columns(source)):
+        names = [_name_of(source, k) for k in constant.tolist()]
+        notes.append(f"constant, so not used: column {', '.join(names[:NAMED_COLUMNS])}")
+        if len(names) > NAMED_COLUMNS:
+            notes[-1] += f" and {len(names) - NAMED_COLUMNS} more"
+    for note in notes:
+        print(f"{source.name}: {note}")
+
+
+def _name_of(source: Source, feature: int) -> str:
+    """Return the name of a feature's column, or its number in the file, from 1."""
+    if source.columns is not None:
+        return source.columns[feature]
+    before_target = not isinstance(source.target, int) or feature + 1 < source.target
+    return str(feature + 1 if before_target else feature + 2)
 
 
 def _fit(
@@ -185,14 +218,14 @@ def _report(
     net, source, epochs = setup.net, setup.source, len(fit.history.epoch)
     if resume and not fit.ran:
         how = ", stopped early" if epochs < chosen["epochs"] else "; a larger --epochs goes on"
-        say(f"the training had already ended after {epochs} epochs{how}")
+        say(f"the training had already ended after {_epochs(epochs)}{how}")
     test = _evaluate(net, setup.test)
     layers = "-".join(str(size) for size in net.layer_sizes)
     right = "R^2 {:.4f}" if source.classes is None else "accuracy {:.2%}"
     best = "" if fit.best_epoch is None else f" (best: {fit.best_epoch + 1})"
     say(
         f"{source.name} {layers}: test {right.format(test['score'])}, "
-        f"test loss {test['loss']:.4f}, {epochs} epochs{best} in {fit.seconds:.1f} s"
+        f"test loss {test['loss']:.4f}, {_epochs(epochs)}{best} in {fit.seconds:.1f} s"
     )
     written = []
     if places.save is not None:
@@ -216,6 +249,10 @@ def _report(
         "options": chosen,
         "files": written,
     }
+
+
+def _epochs(count: int) -> str:
+    return f"{count} epoch{'' if count == 1 else 's'}"
 
 
 def _evaluate(net: numadelta.MLP, part: Part) -> dict[str, float]:

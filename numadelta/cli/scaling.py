@@ -93,11 +93,21 @@ def _by_column(name: str, x: NDArray[Any]) -> tuple[list[float], list[float]]:
         mean = x.mean(axis=0, dtype=np.float64)
         scale = np.sqrt(_variance(x, mean))
     # Asked of the range: the deviation of a constant may be rounded up from zero.
-    scale[x.min(axis=0) == x.max(axis=0)] = 1.0
+    scale[_is_constant(x)] = 1.0
     good = np.isfinite(mean) & np.isfinite(scale) & (scale > 0)
     if not good.all():
         raise ValueError(f"{name} {np.argmin(good) + 1} is too large or too small to be scaled")
     return mean.tolist(), scale.tolist()
+
+
+def _is_constant(x: NDArray[Any]) -> NDArray[np.bool_]:
+    """Tell which columns have the same value in all rows."""
+    return x.min(axis=0) == x.max(axis=0)
+
+
+def constant_columns(source: Source) -> NDArray[np.intp]:
+    """Return the places of a table's columns of which a training learns nothing."""
+    return np.flatnonzero([] if source.images else _is_constant(source.x_train))
 
 
 def _variance(x: NDArray[Any], mean: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -125,6 +135,8 @@ def make_net(
         input_dropout=chosen["input_dropout"],
         seed=seed,
     )
+    # Or they would stay as random as they are, and count where new data has another value.
+    net.weights[0][constant_columns(source)] = 0
     notes = {
         "dataset": source.name,
         "classes": source.classes,

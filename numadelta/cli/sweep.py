@@ -53,7 +53,7 @@ def add_to(commands: Any) -> None:
         help="keep each finished run here; after a break only the others are trained",
     )
     parser.add_argument(
-        "--plot", type=options.picture, metavar="FILE.png", help="draw a map of the scores"
+        "--plot", type=options.picture, metavar="FILE.png", help="draw a map of the scores over rho and eps, for the best lr"
     )
     parser.add_argument("--json", action="store_true", help="print JSON, and nothing else")
     parser.add_argument("--quiet", action="store_true", help="print the result only")
