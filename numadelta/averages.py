@@ -28,15 +28,22 @@ _LEAST_STEP = 16
 
 
 @inlined
-def clear_averages(vectors, settings):
-    """Set them to what they are before the first step from POINT."""
+def clear_averages(vectors, settings, relative):
+    """Set them to what they are before the first step from POINT.
+
+    It has the same length in each coordinate or, if `relative`, is the same part of each.
+    """
     real = vectors.dtype.type
     eps, decay = real(settings["eps"]), real(1 - settings["rho"])
+    info = np.finfo(vectors.dtype)
     for i in range(vectors.shape[1]):
+        x = vectors[POINT, i]
         # A first step of less would be lost in the rounding of x.
-        least = real(_LEAST_STEP) * np.finfo(vectors.dtype).eps * vectors[POINT, i]
+        least = real(_LEAST_STEP) * info.eps * x
         vectors[SQUARE_AVG, i] = 0
         vectors[ACC_DELTA, i] = max(eps, decay * least * least)
+        if relative and x != 0:
+            vectors[ACC_DELTA, i] = min(max(eps * x * x, info.tiny), info.max)
 
 
 @loop

@@ -78,7 +78,7 @@ def begin(vectors, run, settings):
         vectors[STEP, i] = 0
         vectors[CHANGE, i] = 0
         free += vectors[LOWER, i] < vectors[UPPER, i]
-    clear_averages(vectors, settings)
+    clear_averages(vectors, settings, False)
     info = np.finfo(vectors.dtype)
     run["largest_grad"] = largest_usable(
         settings["eps"], np.float64(info.max), np.float64(info.tiny)
@@ -296,14 +296,16 @@ def _begin_anew(vectors, run, settings):
     """Forget all steps.
 
     The averages may remember a slope so much steeper than it is now that steps have become too
-    short to change anything.
+    short to change anything.  By now x tells better than at the start how long a step in each
+    coordinate may be: one of equal lengths would be shortened for the steepest coordinate, until
+    it changes nothing in the others.
     """
     run["still_value"] = run["still_x"] = 0
     run["step_change"] = run["grad_step"] = 0
     for i in range(vectors.shape[1]):
         vectors[POINT, i] = vectors[X, i]
         vectors[POINT_GRAD, i] = vectors[GRAD, i]
-    clear_averages(vectors, settings)
+    clear_averages(vectors, settings, True)
     set_grad_scale(vectors, run)
     update_averages(vectors, run, settings, True)
 
