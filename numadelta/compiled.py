@@ -6,11 +6,9 @@ takes the objective by address (`numadelta.pointers`), and is kept in the disk c
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from functools import lru_cache
 from inspect import signature
-from time import perf_counter
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,7 +18,7 @@ from numba.extending import overload
 from numba.np.numpy_support import from_dtype
 from numpy.typing import NDArray
 
-from numadelta import iteration, paper, state
+from numadelta import iteration, state
 from numadelta.differences import THREE_POINT, Differences, probes, slope, step_of
 from numadelta.jit import loop
 from numadelta.pointers import Address, address_of, compiled_overload, function_at
@@ -193,26 +191,6 @@ def iterate(fun, jac, args, scheme, rel_step, vectors, runs, k, settings, ticks,
             break
 
 
-@loop
-def finish(fun, jac, args, scheme, rel_step, vectors, runs, settings, ticks):
-    """Evaluate the mean of the iterates, if that is the result."""
-    fun, jac = function_at(fun), function_at(jac)
-    run, setting = runs[0], settings[0]
-    if paper.is_averaging(run, setting):
-        paper.take_average(vectors)
-        given, grad = vectors[state.GIVEN], vectors[state.POINT_GRAD]
-        _copy_point(vectors)
-        value = run["point_value"] = _evaluate(fun, given, grad, args)
-        run["nfev"] += 1
-        if math.isfinite(value):
-            run["coordinate"] = 0
-            while True:
-                _differentiate(fun, jac, scheme, rel_step, vectors, run, args, ticks, ticks[0])
-                if run["coordinate"] == 0:
-                    break
-            paper.return_average(vectors, run, value)
-
-
 class Compiled(NamedTuple):
     """An objective as the compiled drivers take it: what to pass, and its Numba types."""
 
@@ -375,28 +353,16 @@ def differencing(differences: Differences | None) -> tuple[int, NDArray[Any]]:
     return (-1, _NO_STEPS) if differences is None else (differences.scheme, differences.rel_step)
 
 
-def descend(
+def advance(
     objective: Compiled,
     differences: Differences | None,
     vectors: NDArray[Any],
     runs: NDArray[Any],
     settings: NDArray[Any],
-    maxtime: float,
-    report: Callable[[NDArray[Any], float], bool] | None,
-) -> None:
-    """Run until something ends it, as `numadelta.descent.descend` does."""
-    first = *objective[:3], *differencing(differences), vectors, runs
-    deadline = perf_counter() + maxtime
-    run, nit = runs[0], max(int(runs["nit"][0]), 0)
-    while run["end"] == state.RUNNING:
-        objective.iterate(*first, 0, settings, ticks(), report is not None)
-        if report is not None and run["nit"] > nit:
-            nit = run["nit"]
-            if report(vectors[state.POINT], float(run["point_value"])):
-                run["end"] = state.STOPPED
-        if run["end"] == state.RUNNING and perf_counter() > deadline:
-            run["end"] = run["verdict"] or state.MAXTIME
-    if settings["averaging"][0]:
-        matrix = types.Array(from_dtype(vectors.dtype), 2, "C")
-        common = *objective.types, types.int64, STEPS, matrix, RUNS, SETTINGS, TICKS
-        entry_point(finish, common)(*first, settings, ticks())
+    one_step: bool,
+) -> tuple[int, bool]:
+    """Do as `numadelta.descent.advance`, for about 20 ms, or with `one_step` for one step."""
+    run, first = runs[0], (*objective[:3], *differencing(differences))
+    nit = max(int(run["nit"]), 0)
+    objective.iterate(*first, vectors, runs, 0, settings, ticks(), one_step)
+    return int(run["end"]), run["nit"] > nit

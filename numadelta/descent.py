@@ -1,4 +1,4 @@
-"""The driver of `minimize` for objectives in Python; all that it is given has been checked."""
+"""The loop of `minimize`, and its steps where the objective is Python; all has been checked."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from numadelta import iteration, paper, state
+from numadelta import iteration, state
 from numadelta.jit import loop
 from numadelta.objective import Objective
 
@@ -50,7 +50,11 @@ def _refuse(vectors, runs, settings):
 
 
 def advance(
-    objective: Objective, vectors: NDArray[Any], runs: NDArray[Any], settings: NDArray[Any]
+    objective: Objective,
+    vectors: NDArray[Any],
+    runs: NDArray[Any],
+    settings: NDArray[Any],
+    one_step: bool = True,
 ) -> tuple[int, bool]:
     """Evaluate one point; return what ended the run, and whether the point became an iterate."""
     end = _ask(vectors, runs, settings)
@@ -65,7 +69,7 @@ def advance(
 
 
 def descend(
-    objective: Objective,
+    advance: Callable[..., tuple[int, bool]],
     vectors: NDArray[Any],
     runs: NDArray[Any],
     settings: NDArray[Any],
@@ -74,22 +78,28 @@ def descend(
 ) -> None:
     """Run until something ends it; what was found is then in `vectors` and `runs`.
 
-    `report` is called after each step with the iterate and its value, and tells whether to stop.
+    `advance` is that above or `numadelta.compiled.advance`, with an objective.  `report` is called
+    after each step with the iterate and its value, and tells whether to stop.
     """
-    point, gradient = vectors[state.POINT], vectors[state.POINT_GRAD]
+    point = vectors[state.POINT]
     deadline = perf_counter() + maxtime
     end = int(runs["end"][0])
     while end == state.RUNNING:
-        end, stepped = advance(objective, vectors, runs, settings)
+        end, stepped = advance(vectors, runs, settings, report is not None)
         if stepped and report is not None and report(point, float(runs["point_value"][0])):
             end = runs["end"][0] = state.STOPPED
         elif end == state.RUNNING and perf_counter() > deadline:
             end = runs["end"][0] = runs["verdict"][0] or state.MAXTIME
-    if paper.is_averaging(runs[0], settings[0]):
-        paper.take_average(vectors)
-        value = objective.value(point)
-        runs["nfev"] += 1
-        if math.isfinite(value):
-            objective.gradient(point, gradient)
-            runs["nfev"] += runs["grad_cost"]
-            paper.return_average(vectors, runs[0], value)
+
+
+def return_average(objective: Objective, vectors: NDArray[Any], runs: NDArray[Any]) -> None:
+    """Make the mean of the iterates the result of a run, unless its value is not finite."""
+    mean, gradient = vectors[state.AVERAGE], vectors[state.POINT_GRAD]
+    value = objective.value(mean)
+    runs["nfev"] += 1
+    if math.isfinite(value):
+        objective.gradient(mean, gradient)
+        runs["nfev"] += runs["grad_cost"]
+        runs["njev"] += 1
+        runs["value"] = value
+        vectors[state.X], vectors[state.GRAD] = mean, gradient

@@ -1,7 +1,6 @@
 """`minimize`: ADADELTA for objectives, with the keywords, the options and the result of SciPy.
 
-This is SciPy's face only: the loop is `numadelta.descent`, or `numadelta.compiled` for compiled
-objectives.
+This is SciPy's face only: the loop is in `numadelta.descent`.
 """
 
 from __future__ import annotations
@@ -222,6 +221,8 @@ def minimize(
         if chosen.check_gradient and differences is None:
             _check_gradient(Objective(fun, jac, args, x, None), vectors, runs, settings)
         drive(vectors, runs, settings, chosen.maxtime, report)
+        if settings["averaging"][0] and runs["nit"][0] > 0:
+            descent.return_average(Objective(fun, jac, args, x, differences), vectors, runs)
         failed = runs["end"][0] == state.NONFINITE
         if failed and jac == "inplace" and answers.lacks_start_gradient(runs)[0]:
             check_assigned(fun, vectors[state.X], args, lower < upper)
@@ -311,7 +312,7 @@ def _driver(
         if objective is not None:
             if workers is not None:
                 problem.warn("workers is not used: the objective is compiled", RuntimeWarning)
-            return partial(compiled.descend, objective, differences)
+            return partial(descent.descend, partial(compiled.advance, objective, differences))
 
     if workers is not None and differences is None:
         problem.warn("workers is not used: it is for finite differences", RuntimeWarning)
@@ -319,7 +320,8 @@ def _driver(
 
     def drive(*run: Any) -> None:
         with _mapper(workers) as mapper:
-            descent.descend(Objective(fun, jac, args, x, differences, mapper), *run)
+            objective = Objective(fun, jac, args, x, differences, mapper)
+            descent.descend(partial(descent.advance, objective), *run)
 
     return drive
 

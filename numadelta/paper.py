@@ -15,7 +15,6 @@ from numadelta.state import (
     NONFINITE,
     POINT,
     POINT_GRAD,
-    RUNNING,
     SQUARE_AVG,
     UPPER,
     X,
@@ -102,26 +101,3 @@ def accept_of_paper(vectors, run, settings):
         run["end"] = MAXITER
     elif not all_usable:
         run["end"] = NONFINITE
-
-
-@inlined
-def is_averaging(run, settings):
-    """Tell whether a run has ended and has a mean to return; then POINT is to be set to it."""
-    return settings["averaging"] != 0 and run["end"] != RUNNING and run["nit"] > 0
-
-
-@inlined
-def take_average(vectors):
-    """Set POINT to the mean of the iterates."""
-    for i in range(vectors.shape[1]):
-        vectors[POINT, i] = vectors[AVERAGE, i]
-
-
-@inlined
-def return_average(vectors, run, value):
-    """Make POINT, where the value and POINT_GRAD were found, the result."""
-    run["njev"] += 1
-    run["value"] = value
-    for i in range(vectors.shape[1]):
-        vectors[X, i] = vectors[POINT, i]
-        vectors[GRAD, i] = vectors[POINT_GRAD, i]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import pairwise
 from time import perf_counter
 from typing import Any
@@ -198,7 +198,8 @@ class Batch:
             left = max(deadline - perf_counter(), 0)
             runs["inside"] = 1
             try:
-                descent.descend(objective, vectors, runs, settings, left, None)
+                advance = partial(descent.advance, objective)
+                descent.descend(advance, vectors, runs, settings, left, None)
             finally:
                 self._keep(k, vectors)
             runs["inside"] = 0

@@ -104,7 +104,7 @@ every_form = pytest.mark.parametrize("form", FORMS)
 @pytest.fixture
 def no_python(monkeypatch):
     """Make the Python driver fail."""
-    monkeypatch.setattr(descent, "descend", None)
+    monkeypatch.setattr(descent, "advance", None)
 
 
 def by_python(fun):
