@@ -53,6 +53,12 @@ def _is_in_place(fun, args):
     return len(fun.signature.args) == 2 + len(args)
 
 
+def _precision(result, real):
+    """Return the machine precision of values, which may be coarser than that of the points."""
+    coarser = result if isinstance(result, types.Float) and result < real else real
+    return float(np.finfo(coarser.name).eps)
+
+
 @overload(_evaluate)
 def _overload_evaluate(fun, given, grad, args):
     if _has_pair(fun):
@@ -82,9 +88,7 @@ def _overload_differentiate(fun, jac, scheme, rel_step, vectors, run, args, tick
     if _has_pair(fun) or _is_in_place(fun, args):
         return _keep_gradient
     if isinstance(jac, types.NoneType):
-        result, real = fun.signature.return_type, vectors.dtype
-        coarser = result if isinstance(result, types.Float) and result < real else real
-        return _real_differences(float(np.finfo(coarser.name).eps))
+        return _real_differences(_precision(fun.signature.return_type, vectors.dtype))
     if isinstance(jac.signature.return_type, types.Complex):
         return _complex_differences
     return _call_jac
@@ -198,6 +202,8 @@ class Compiled(NamedTuple):
     jac: int | None
     args: tuple[Any, ...]
     types: tuple[Any, ...]
+    # Of the values, for whoever calls `fun` from Python, where float32 comes as float.
+    precision: float
     iterate: Callable[..., None]
     # Pairs of function and machine code, which keep what is at the addresses alive.
     owners: tuple[Any, ...]
@@ -273,6 +279,8 @@ def _compiled(fun: Any, jac: Any, args_type: Any, dtype: Any, is_complex: bool) 
         return None
     functions = [types.FunctionType(overload.signature) for overload in overloads]
     _check_results(jac, is_complex, *(function.signature.return_type for function in functions))
+    value: Any = functions[0].signature.return_type
+    value = value[0] if jac is True else value
     first, *others = map(address_of, overloads)
     addresses = tuple(map(Address, functions)) if others else (Address(functions[0]), types.none)
     own_types = *addresses, args_type
@@ -283,6 +291,7 @@ def _compiled(fun: Any, jac: Any, args_type: Any, dtype: Any, is_complex: bool) 
         jac=others[0] if others else None,
         args=(),
         types=own_types,
+        precision=_precision(value, point.dtype),
         iterate=entry_point(iterate, own_types + of_drivers),
         owners=tuple(zip((fun, second), overloads, strict=False)),
     )

@@ -216,13 +216,13 @@ def minimize(
     descent.begin(vectors, runs, settings)
     allvecs = [x.copy()] if chosen.return_all else None
     report = answers.reporter(callback, allvecs)
-    drive = _driver(fun, jac, args, x, differences, chosen.workers)
+    drive, in_python = _driver(fun, jac, args, x, differences, chosen.workers)
     try:
         if chosen.check_gradient and differences is None:
-            _check_gradient(Objective(fun, jac, args, x, None), vectors, runs, settings)
+            _check_gradient(in_python(), vectors, runs, settings)
         drive(vectors, runs, settings, chosen.maxtime, report)
         if settings["averaging"][0] and runs["nit"][0] > 0:
-            descent.return_average(Objective(fun, jac, args, x, differences), vectors, runs)
+            descent.return_average(in_python(), vectors, runs)
         failed = runs["end"][0] == state.NONFINITE
         if failed and jac == "inplace" and answers.lacks_start_gradient(runs)[0]:
             check_assigned(fun, vectors[state.X], args, lower < upper)
@@ -304,15 +304,18 @@ def _driver(
     x: NDArray[Any],
     differences: Differences | None,
     workers: Any,
-) -> Callable[..., None]:
-    """Return the driver for an objective."""
+) -> tuple[Callable[..., None], Callable[..., Objective]]:
+    """Return the driver for an objective, and what makes one of those in Python."""
+    in_python = partial(Objective, fun, jac, args, x, differences)
     if is_jitted(fun) and (not callable(jac) or is_jitted(jac)):
         is_complex = differences is not None and differences.is_complex
         objective = compiled.compile_objective(fun, jac, args, x.dtype, is_complex)
         if objective is not None:
             if workers is not None:
                 problem.warn("workers is not used: the objective is compiled", RuntimeWarning)
-            return partial(descent.descend, partial(compiled.advance, objective, differences))
+            advance = partial(compiled.advance, objective, differences)
+            in_python = partial(in_python, precision=objective.precision)
+            return partial(descent.descend, advance), in_python
 
     if workers is not None and differences is None:
         problem.warn("workers is not used: it is for finite differences", RuntimeWarning)
@@ -320,10 +323,9 @@ def _driver(
 
     def drive(*run: Any) -> None:
         with _mapper(workers) as mapper:
-            objective = Objective(fun, jac, args, x, differences, mapper)
-            descent.descend(partial(descent.advance, objective), *run)
+            descent.descend(partial(descent.advance, in_python(mapper)), *run)
 
-    return drive
+    return drive, in_python
 
 
 @contextmanager

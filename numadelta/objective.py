@@ -40,6 +40,7 @@ class Objective:
         x: NDArray[Any],
         differences: Differences | None,
         mapper: Callable[..., Iterable[Any]] = map,
+        precision: float = 0.0,
     ) -> None:
         self._fun = fun
         self._jac = jac
@@ -47,7 +48,7 @@ class Objective:
         self._differences = differences
         self._mapper = mapper
         # Machine precision of the values: coarser than that of the points if fun rounds to less.
-        self._precision = float(np.finfo(x.dtype).eps)
+        self._precision = max(precision, float(np.finfo(x.dtype).eps))
         self._at = math.nan
         # The gradient that came with the value.
         self._pending = np.empty_like(x)

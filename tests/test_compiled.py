@@ -172,6 +172,16 @@ def test_forward_differences_become_central_ones_alike(dtype, bounds):
         assert found.success or dtype == np.float32
 
 
+@pytest.mark.parametrize("options", [{"check_gradient": True}, {"safeguard": False, "maxiter": 9}])
+def test_what_python_evaluates_is_known_to_be_rounded_to_float32(options):
+    fun, slope = njit(lambda x: np.float32(1000 + x[0] ** 2)), njit(lambda x: 2 * x)
+    if "check_gradient" in options:
+        assert nd.minimize(fun, [3.0], jac=slope, **options).success
+    else:
+        found = nd.minimize(fun, [3.0], averaging=True, **options)
+        np.testing.assert_allclose(found.jac, 2 * found.x, rtol=0.2)
+
+
 @every_form
 def test_the_driver_of_compiled_objectives_is_the_compiled_one(form, no_python):
     found = nd.minimize(FORMS[form][0], START, (DATA,), FORMS[form][1])
