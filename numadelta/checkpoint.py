@@ -179,8 +179,8 @@ def _sync_folder(folder: Path) -> None:
 
 def read(
     path: str | os.PathLike[str], kinds: dict[str, int]
-) -> tuple[int, dict[str, Any], dict[str, NDArray[Any]]]:
-    """Return version, settings and arrays (read-only) of a file that `write` made.
+) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+    """Return settings and arrays (read-only) of a file that `write` made.
 
     `kinds` are those that will do, with the newest version of each.
 
@@ -194,11 +194,11 @@ def read(
             header = json.loads(str(_read_array(archive, "header")))
             _check_kind(path, kinds, header)
             names = {name.removesuffix(".npy") for name in archive.namelist()} - {"header"}
-            # A damaged directory can hide members; files of the first versions have no list.
-            if missing := sorted(set(header.get("arrays", ())) - names):
+            # A damaged directory can hide members.
+            if missing := sorted(set(header["arrays"]) - names):
                 raise ValueError(f"{', '.join(missing)} is missing")
             arrays = {name: _read_array(archive, name) for name in names}
-            return header["version"], dict(header["settings"]), arrays
+            return dict(header["settings"]), arrays
     except CheckpointError:
         raise
     except Exception as error:  # garbage makes the readers of zip, npy and JSON raise anything

@@ -19,8 +19,6 @@ VERSION = 1
 BEST = "best.npz"
 # The options that are checksums.
 DATA = {"checksum": "X, y or sample_weight are", "validation_data": "validation_data is"}
-# What older checkpoints lack.
-LATER_OPTIONS = {"shared_delta": False}
 
 Saved = tuple[dict[str, Any], dict[str, NDArray[Any]]]
 
@@ -142,11 +140,11 @@ def load(path: str | os.PathLike[str]) -> Saved:
     """
     path = Path(path)
     if not path.is_dir():
-        return checkpoint.read(path, {KIND: VERSION})[1:]
+        return checkpoint.read(path, {KIND: VERSION})
     damaged: list[str] = []
     for file in Checkpoints(path).files():
         try:
-            saved = checkpoint.read(file, {KIND: VERSION})[1:]
+            saved = checkpoint.read(file, {KIND: VERSION})
         except (checkpoint.DamagedError, OSError) as error:
             damaged.append(str(error))
             continue
@@ -207,7 +205,7 @@ def begin(
 
 def _check_context(settings: dict[str, Any], context: dict[str, Any]) -> None:
     for part in ("network", "options"):
-        then = LATER_OPTIONS | settings.get(part, {})
+        then = settings.get(part, {})
         for name, value in context[part].items():
             if name not in then or then[name] != value:
                 if name in DATA:

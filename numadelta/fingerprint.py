@@ -28,8 +28,7 @@ def _in_order(constant: Any) -> Any:
     """Return a constant without the order of sets, which texts make another in each process."""
     if isinstance(constant, tuple):
         return tuple(map(_in_order, constant))
-    numbers = (int, float)
-    if isinstance(constant, frozenset) and not all(isinstance(part, numbers) for part in constant):
+    if isinstance(constant, frozenset):
         return frozenset, sorted(repr(_in_order(part)) for part in constant)
     return constant
 

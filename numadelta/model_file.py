@@ -13,9 +13,7 @@ from numadelta import checkpoint, checkpoints
 from numadelta.backprop import parameter_count
 
 FORMAT = "numadelta.MLP"
-VERSION = 2
-# What files of version 1 lack.
-LATER_SETTINGS = {"dropout": 0.0, "input_dropout": 0.0}
+VERSION = 1
 
 
 def write(
@@ -36,12 +34,10 @@ def read(
     `pairs` are the functions for settings that the file cannot hold, or None for each.
     """
     kinds = {FORMAT: VERSION, checkpoints.KIND: checkpoints.VERSION}
-    version, content, saved = checkpoint.read(path, kinds)
-    settings, notes = content.get("network", content), content.get("notes", {})
+    content, saved = checkpoint.read(path, kinds)
+    settings, notes = content.get("network"), content.get("notes")
     if not isinstance(settings, dict) or not isinstance(notes, dict):
         raise checkpoint.CheckpointError(f"{path} is corrupt: network and notes must be dicts")
-    if "network" not in content and version == 1:
-        settings = LATER_SETTINGS | settings
     for name, pair in pairs.items():
         if name in settings and (settings[name] is None) != (pair is not None):
             known = "functions that no file can hold" if pair is None else settings[name]

@@ -336,8 +336,7 @@ class Training:
         stopped, started = bool(settings["stopped"]), time.perf_counter() - settings["seconds"]
         type(self.rng.bit_generator)().state = settings["rng"]  # raises if it is none
         own = {name: members[name] for name in self._averages()}
-        # Files of the first versions hold no other rate.
-        rates = {name: settings[name] for name in RATES if name == "lr" or name in settings}
+        rates = {name: settings[name] for name in RATES}
         state = self.optimizer.state_dict() | own | {"steps": steps} | rates
         self.hooks.load_state(states)
         self.optimizer.load_state_dict(state)

@@ -63,7 +63,7 @@ def step(number):
 
 def read(path):
     """Return settings and arrays of a checkpoint."""
-    return checkpoint.read(path, {"numadelta.Training": 1})[-2:]
+    return checkpoint.read(path, {"numadelta.Training": 1})
 
 
 def comparable(saved):

@@ -167,7 +167,7 @@ def contents(folder):
 
 def read(path):
     """Return settings and arrays of a checkpoint."""
-    return checkpoint.read(path, {"numadelta.Training": 1})[-2:]
+    return checkpoint.read(path, {"numadelta.Training": 1})
 
 
 @pytest.fixture
@@ -456,7 +456,8 @@ def test_the_seconds_of_an_epoch_count_those_before_the_interruption(tmp_path):
     begin(checkpoint=every_batch(tmp_path))
     settings, members = read(tmp_path / step(4))
     settings["seconds"] = 1000.0
-    header = json.dumps({"kind": "numadelta.Training", "version": 1, "settings": settings})
+    content = {"kind": "numadelta.Training", "version": 1, "arrays": sorted(members)}
+    header = json.dumps(content | {"settings": settings})
     np.savez(tmp_path / "slow.npz", header=np.array(header), **members)
     _, history, _ = begin(resume=tmp_path / "slow.npz")
     seconds = history["seconds"]
@@ -1175,31 +1176,31 @@ def golden(**options):
     return net, history, early
 
 
-# Version 1, made with the first release: compressed, as base64.
+# Version 1: compressed, as base64.
 GOLDEN = """
-eNrNWW+IVFUUf9um4pKS5J9FUMeN2qJxeX9m3szbWXc/SH9ItCEVC7HH25m3f3J2dnxvZnWzBf3gByk0CikkCSLBZK2IEHK3HSM/
-GPQlCCqI6kMfwvygEBQV1n14Tv7mct/sqF8cOb5377vn3HPO/Z1zz72b39x+7wbtxm+99tTvx376l34d2nJtxPeKftBTrky2afdr
-sytujOPnG1t3bMk/36ZNaAe6i35YCLp7E919Owwr7XQnE91D40E18MrueCBkiE9PeKXQF/3hiFfxRfuRR5OJqcTt/zoOCB26BO0R
-NCqoLKhIfb2CEvQe9dcEjQnyaIwvqCSoSn09grYLCqjN8vg5TLKSIHeC5EQ8IY0dp/GogyHxhcRXJcI5QomXbYzGV0h+QdDIPHMM
-kh3VmPGmNL5KstkfJYUuu4gv8lVKUEaQLsgRlKY2PzM0NqIs9Uc8NsxrkSwd+nTqyxCfQ0+bvunQNkmmRX34fXeMzwuwRkWFjTro
-pJNsnssCnVAfnfxvkZ3sA0uyl/WownrK86el8YGEPxkXg4SfSKZL43zi8QHPvL6BIj7ygjYJepL0TSmwHgI2WH+VPvONs8BnafKr
-Q/0GzW1K7YyENwN4GV8WvduwBoiRLPTx+tkxa8TxWFDEjAW6sd6Me8RfBjCSorEpaBtSfxpsTNP3DD2zEDsmyTDhWyRjSrJhhNYg
-JFzUwK4q+KtZDpF5fMBXoPCNAXqjDRmwWaXnKOCGMToZg68SjQlj8hPHrw1rZQKxbrhGDuQZJyZ3FEA3v8m8KQX/BORU9xZsSIPf
-bMCDDbnJARzoYJ/dgh6t2GVAPpTlDUN+KZLMMsgba2JbFnKmBTbZgG/eW0ywNRXj40j3ISLO87y38j7Nvg8Ueu2S9MOcbgJWLNib
-ML8Y8DRhnZKKfSUFeRD9wDGeBUyasO66FKMs0wB9LJCBuUr1tEB/9KfKDynAXBbypyPFUgZwa0LuivODDdhlfbBWsBT+daT6Bf2Q
-hj3AhD3ZhH3ZgD0hA7pmyA+7FfiKw43VJD5arTnQ31jTsC8daa/DfMXtDMTNbkWexfxaIfIV9fKQVP/5LfhBVcd1kd0sqwQ1aYFq
-dpUfsK7xQW9VjXan+VGul3E+t4WaW7Z3H5wdVDpPKTBSJp4xmD9Bcw7R++34MWo/TuMC4ov21G0KHMhnHJWOfF7ZB/l9T5M92qP5
-uFZw4Yz0EtiqOl/g+SAJ9YWsl6fI8x60VWexLtjrSlTjdCkwHrc/M64DaYwLdXcVvleglpGx4pOew4Qtxl0R8oanqIX0mHgrSvOO
-k31x8WMqzhuMhQrwurchW4+ROwrrw5hmTLSydh7MO67wa5G+TUKOk2UMwRp7inpYlcNVuTKtyLPsH9mOsEmstJpPA8LJeIzPHcV6
-xp0zDfq2Aequ+e4PVDHc7E4hJL4a1GYlBR/HS02x34SQHyvAP9+5mXX2pTxZU9SlFtxX6NJ5gesQQyGfsVuRauuawka+g+IcLtfR
-jMdBqUaX52lWXxsxuJmQYq0YE2uu9M1T+Em+98nCGZ7rwaQUazU4T7cSF1OKuCrD/ZR/C3y8/wWQS+P2S95PClIeLkn+uJUah2NT
-VV9UAaNx8qPxe8mHHuxdLrUnYu4m42RzbZhvuPd9+bV/DvO972JtuVYd8aseX/tepGH8VF/7DqVauvM1Msk7vfY9seiZur3zdH3d
-i/vnDhmz/W+W3xo4Xju6ce2RH3NHzq2c7Ul+NjOz5Le5Lxd21Q8tWzWw//WzA+7D2/uXfz1V/+CkO/vhSbev0fxnvxhdz+YvFeaH
-e2te4LvexPDd6oMdmx5wLk9vzF2YPJuT3nvFe59471t0qj23WNC2C5dyOwV9dGWt87GgK9dO90XU6AP7FbfAPlgifOAVCm7RL929
-MPhhWc0uTx+2Z7f02vh+5pcD9prLh+11Y7329yd77e8ETT/9V/qMoM871tgR3fONbrcJanTB28nUUXZBp3BBwSuVBr3CHr1n0A+r
-7l0dFJce21r/pP39+pnOQ3MPdV7qP/vc8YHr7e9uvPrOC7n3vjo4c/XUvty3k7/OzeQfrB/rWD1wbcX0QPmc1//qiYP1n/ef/zQx
-ed7Jb267Z0N741+Dor/1RNSh3fwdbIv+v/m3IZkvyiYXyTeLG/j+FJL+d6PMFkUhsy1tYPtjpSbFpMwboZd5lzTw/r1Ka8SyzBqt
-OrN2NrBeF804DOQ3L1gYjVog/iWFP+5bHbX+A7zgFDI=
+eNrNWW+IVFUUf9uq5YKSZLkpybRR259xeW9m3pudmXUnWDJI1AGVCtHH25m3zurszPjem9XNFtwPQkEUFFYIkgSCmVZECeq6Y+AH
+A78EQfVF+tCH/hjo1z5U9+E5+ZvLfbOjEuzI8b137znnnnPu+XfvFjZ2L1qn3fo9rh3fdy77D/16tJVa2XVKrjdQrU91aQ9qi1bd
+wuPne5u3byq82qVNagf7S65f9Pqzsf6h7UYqZfTHY/1jNS/wnKpd8wQPMbXBqfiuGPfLTt0V308/E49Nx+7+13NQyNAnYK+AcQFV
+ASUaywqI0Xs43hAwIcAhHFdARUBAYwMCtgnw6Jv58XM38YoD30niE9L4hFsjfJTBkOh8ogsIcA1fomUdQ/w68S8KKM+zxijpEUTg
+JyT8gHizPSoKWXYQXWirlIC0AF1ARoBJ3yaNpaXxJMmYJlpeO0n8dBjTaSzEHSQ+4dOiOZ146YBj0FoG8Q9pdkbYvQj7VFLoqYNM
+Osk4SLqnSQ5Lksek+SSMZ+g9rZAjgD2V1zclfE/yQdk3RsmHQp424blE44JP8x57ihgpCBgR8CLJnFL4uw/+wfKr5JkPL6mwWwZ8
+JAW2NMDX0OcMoE3Q/iTp3aI5k94TRDsIYxnYQ94z1JVjsqiImyTIxnKj7+u0Vhp8gX0yBd+GNG6CjibEi0H8UqCPTk8DYmRa0qFM
+e+CTXzRArwDs1S6PyDQu+JensI0BcqMOadBZJec4+A376FSEf1UIx4/IURy/FuxVAgD3iv0kQ+PsS6rcUQTZ3DbrphT0k5BX7TvQ
+wQS7WeAPFsSJDn6tA166Azk60cuAfCjz2w35pUQ8q8Bvoo1unLeTUt60IOemYT4Jeqt0C2UfI+A8z/WVazXb3lPItUOSTwf5MPcn
+oe5gfjHgmYB9iivqSgryINrBBBskIC9YgGMoeBogD9tpEPKNCesMQt7K0DpoS5UNUlIttCCPYq5Lg88mQIYoG7CcOtjZhLmkwrYZ
+qX9BG5iQ/xNg0wT0IgbUgzTIyj61U+FbUT6TbBMbnfYbGGMW7L0J9SEDtU+X8n8K4mKnIr9iXq0TuIpeeUzq/dwObKDq37hnKdOa
+qt4qo+hzovohg+bWQWwg3X6aH6d8VIZeqAR74Chqih4hfxFsUYF+ukjnDdUeYj/mgt1V691rXpd7fVzP7uC8oCts6EAfKeNOK/y7
+SjQTsH6M1hyj97uxY/j9AuF5RBfu21aFH8vnM5WMfNbaD3Vpb5vegv2Eexwbznevga6qsxGea+LQF8lyOYr65MC36hzZBzW6Qr1Z
+nyJGo/oK9mtPwrHhvBDAfB3i5f+Ot5K0bo30i4qfhCJ/sC/Ugda+C956BN9x2B/2afaJTvbOgXVrCruWaG4KcrTMYwz22FH08ar6
+o8r1pqJOsH1kPfw2sbIQ64EPZx8P9Lcj7n7upAaq7lVU+aHdXQvL14B+taKg41hsKOQogv/Vpb6+oeDFd2Cch+Uenn1qVDofyOu0
+6+2NiL33oU7UQdf57j3Yvq5ULxqKtZNwftOl814K+ueos9A4+YYqjm1pzlGsLd+HDcK9BvfJcSmOG3DH0EnMTUecndmfSxE0cj2s
+wVm+03U4ljzI61G1m2tbcZ6Yu5N+i/OEqtcJwA5R/EP8fWRzzAs2fU9G3PFG8eY+u9Byf/568P5Fvj9fqq3UgrIbOHx9fpnQ+Km+
+Ph9LdXR3bqTj93p9fvT+LU3r5ZPN2J4DczPG7PAH1Q/zRxpvrx9481rujbOPzD4bv3jh/LI/5r5d0tecWbEqf+DdM3n7qW3DK7+b
+bn52zJ79/Jg91Kr+VW3PNKu/XKjv72s4nms7k7sXqg22jDyU+e30+tylqTM56T0r3ofE+9DSE925BwRsv3Qlt1XAl9fXZr4Q8OfN
+k0PXBbTaYGbF+GK2wTJhA6dYtEtuZeG6wbUVDat6+rA1uylr4funvxy01vx+2Fo7kbV+Opa1fhRw6qW/zBC+6XnMagq473vd6hLQ
+aoKR2te72AS9wgRFp1IZdYp79YFR1w/sBR0UV57b3Pyq+5Pmqd6ZuSd7rwyfeeVI/u/uj9ff+GhX7vjVQxdunNif+2Hq17kLhSea
+7/Sszt98+HS+etYZfuvooebPB86fi02dzxQ2dt23rrv1r2rh38xC6NFu/w51hf/f/hubTBdmk8tkm6UtdM8LTv+ZUSYLo5DJlreQ
+5Xs1KSZl2tB7mXZZC+3Io1qrL8uk4a4zaW8L6YbVWqQPFDYuXhJiLRb/4sIe29aEX/8CvIYkNQ==
 """
 GOLDEN_THETA = [
     *(-0.8319462, -1.2921956, -0.24968606, 0.32959682, 1.2277945, 0.018731136, 0.03031738),

@@ -39,7 +39,7 @@ def begin(data, folder, *arguments, epochs=4):
 
 
 def newest(folder):
-    return checkpoint.read(nd.Checkpoints(folder).files()[0], {KIND: VERSION})[1:]
+    return checkpoint.read(nd.Checkpoints(folder).files()[0], {KIND: VERSION})
 
 
 def same_training(first, second):
@@ -176,17 +176,6 @@ def test_a_resumed_training_may_have_more_epochs_and_remembers_them(data, tmp_pa
     assert "the training had already ended after 5 epochs; a larger --epochs goes on" in out
     assert out.count("data.npz 4-5-2: test accuracy") == 4
     assert "--epochs is 4, but the training was begun with 5" in err
-
-
-def test_a_training_from_before_there_was_a_choice_of_shared_delta_goes_on(data, tmp_path):
-    long, short = tmp_path / "long", tmp_path / "short"
-    assert begin(data, long, epochs=3) == 0
-    assert begin(data, short, epochs=2) == 0
-    content = json.loads((short / "train.json").read_text())
-    del content["options"]["shared_delta"]
-    (short / "train.json").write_text(json.dumps(content))
-    assert run("--resume", short, "--epochs", 3) == 0
-    same_training(long, short)
 
 
 def test_a_training_that_was_stopped_early_has_ended(tmp_path, capsys):

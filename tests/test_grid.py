@@ -244,7 +244,7 @@ def test_the_file_of_another_sweep_is_refused(trained, tmp_path):
     for options, message in (
         ({"epochs": 3}, "another sweep: epochs is 2 there and 3 here$"),
         ({"batch_size": 50}, "another sweep: batch_size is 100 there and 50 here$"),
-        ({"shared_delta": True}, "another sweep: shared_delta is None there and True here$"),
+        ({"shared_delta": True}, "another sweep: shared_delta is False there and True here$"),
         ({"net": nd.MLP((40, 64, 2), activation="tanh")}, "sweep: activation is relu there and t"),
         ({"X": X + 1}, r"another sweep: checksum of X is \d+ there and \d+ here$"),
         ({"y": 1 - y}, r"another sweep: checksum of y is \d+ there and \d+ here$"),

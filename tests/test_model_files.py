@@ -14,7 +14,7 @@ import pytest
 
 import numadelta as nd
 from mlp_reference import problem
-from saved_network import GOLDEN_SETTINGS, NOTES, SETTINGS, VERSION_1, VERSION_2, make_net
+from saved_network import GOLDEN, GOLDEN_SETTINGS, NOTES, SETTINGS, make_net
 
 # There and back
 
@@ -68,7 +68,7 @@ def test_the_file_is_plain_numpy_without_pickle(path):
         np.testing.assert_array_equal(file["theta"], make_net().theta)
         header = json.loads(str(file["header"]))
     settings = {"network": SETTINGS, "notes": {}}
-    kind = {"kind": "numadelta.MLP", "version": 2, "arrays": ["theta"]}
+    kind = {"kind": "numadelta.MLP", "version": 1, "arrays": ["theta"]}
     assert header == {**kind, "settings": settings}
 
 
@@ -95,30 +95,15 @@ def test_notes_that_json_does_not_know_are_refused_and_the_old_file_stays(path, 
     assert list(path.parent.iterdir()) == [path]
 
 
-# Files of each version
-
-
-@pytest.mark.parametrize(
-    ("content", "dropout", "input_dropout", "notes"),
-    [(VERSION_1, 0.0, 0.0, {}), (VERSION_2, 0.5, 0.125, NOTES)],
-    ids=["1", "2"],
-)
-def test_files_of_every_version_load_for_ever(tmp_path, content, dropout, input_dropout, notes):
-    (tmp_path / "net.npz").write_bytes(content)
-    net = nd.MLP.load(tmp_path / "net.npz")
+def test_a_file_loads_for_ever_and_is_written_likewise(path):
+    path.write_bytes(GOLDEN)
+    net = nd.MLP.load(path)
     np.testing.assert_array_equal(net.theta, np.arange(9) / 8 - 0.5)
     for name, value in GOLDEN_SETTINGS.items():
         assert getattr(net, name) == value
-    assert (net.dropout, net.input_dropout, net.notes) == (dropout, input_dropout, notes)
-
-
-def test_a_file_of_version_1_is_saved_as_one_of_version_2(tmp_path):
-    old, new = tmp_path / "old.npz", tmp_path / "new.npz"
-    old.write_bytes(VERSION_1)
-    net = nd.MLP.load(old)
-    net.dropout, net.input_dropout, net.notes = 0.5, 0.125, NOTES
-    net.save(new)
-    with np.load(new) as found, np.load(io.BytesIO(VERSION_2)) as golden:
+    assert (net.dropout, net.input_dropout, net.notes) == (0.5, 0.125, NOTES)
+    net.save(path)
+    with np.load(path) as found, np.load(io.BytesIO(GOLDEN)) as golden:
         assert str(found["header"]) == str(golden["header"])
         np.testing.assert_array_equal(found["theta"], golden["theta"])
 

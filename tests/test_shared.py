@@ -368,25 +368,6 @@ def test_a_training_resumes_from_its_own_kind_only(tmp_path):
         fit(nd.MLP(SIZES), X, y, resume=tmp_path)
 
 
-def test_checkpoints_without_the_option_are_of_trainings_without_it(tmp_path, monkeypatch):
-    from numadelta import checkpoints
-
-    net, X, y = net_and_data()
-    begin = checkpoints.begin
-
-    def old(checkpoint, resume, context):
-        del context["options"]["shared_delta"]
-        return begin(checkpoint, resume, context)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(checkpoints, "begin", old)
-        fit(net, X, y, checkpoint=tmp_path)
-    resumed, whole = nd.MLP(SIZES), nd.MLP(SIZES)
-    fit(resumed, X, y, 5, resume=tmp_path)
-    fit(whole, X, y, 5)
-    same_bits(resumed, whole)
-
-
 def test_an_estimator_has_it():
     X, y = problem("cross_entropy", 40, 4, 3)
     model = MLPClassifier((5,), max_iter=3, n_iter_no_change=3, random_state=0, shared_delta=True)

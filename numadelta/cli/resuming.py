@@ -18,9 +18,6 @@ from numadelta.cli.options import NAMED, UsageError, flags
 NAME = "train.json"
 FORMAT = {"format": "numadelta train", "version": 1}
 
-# What older files lack.
-LATER = {"shared_delta": False}
-
 # What may be given anew; the rest is as it was.  The data may have moved, but must be the same.
 CHANGEABLE = ("epochs", "plot", "save", "dataset", "data_dir")
 
@@ -79,8 +76,7 @@ def read(folder: Path, given: dict[str, Any], known: dict[str, Any]) -> dict[str
     if content.get("version") != FORMAT["version"]:
         raise CheckpointError(f"{path} comes from another version of numadelta")
     options = content.get("options")
-    options = LATER | options if isinstance(options, dict) else {}
-    if options.keys() != known.keys():
+    if not isinstance(options, dict) or options.keys() != known.keys():
         raise CheckpointError(f"{path} is damaged: its options are not those of a training")
     if not isinstance(options["epochs"], int):
         raise CheckpointError(f"{path} is damaged: epochs is {options['epochs']!r}")
