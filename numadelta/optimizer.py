@@ -18,7 +18,6 @@ from numadelta.shared import SharedState
 NONFINITE = ("raise", "skip", "propagate")
 AVERAGES = ("square_avg", "acc_delta")
 _OPTIONS = ("lr", "rho", "eps", "weight_decay", "maximize", "nonfinite")
-HOW_TO_SKIP = " (nonfinite='skip' leaves such steps out)"
 
 
 def _make_state(
@@ -275,7 +274,6 @@ class Adadelta:
         return (
             f"grads[{index}] is {float(grads[bad])}, but {what} must be finite and at most "
             f"{limit:.2g} (as {self._state.dtype} and with eps {self.eps:g}); nothing was updated"
-            f"{HOW_TO_SKIP}"
         )
 
     def effective_lr(self) -> Any:

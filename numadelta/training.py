@@ -20,7 +20,7 @@ from numadelta.fit_options import FitOptions
 from numadelta.history import History
 from numadelta.interrupts import Terminated
 from numadelta.minibatches import Batches
-from numadelta.optimizer import HOW_TO_SKIP, Adadelta
+from numadelta.optimizer import Adadelta
 
 # The optimiser's settings that callbacks may change.
 RATES = ("lr", "rho", "eps", "weight_decay")
@@ -188,8 +188,7 @@ class Training:
                     clip(grad)
                 step(grad)
             except ValueError as error:
-                text = str(error).removesuffix(HOW_TO_SKIP)  # which is no option of `fit`
-                raise ValueError(f"epoch {epoch + 1}, batch {batch + 1}: {text}") from error
+                raise ValueError(f"epoch {epoch + 1}, batch {batch + 1}: {error}") from error
             if advance:
                 advance()
             if end_hooks:
@@ -258,8 +257,8 @@ class Training:
             texts.append(
                 f"interrupted by {self.history.interrupted} {place}; the network can be used"
             )
-        elif self.history.epoch and self.history["loss"][-1] > 0:
-            if self.batches.gradients_vanish():
+        elif self.history.epoch and self.history["grad_norm"][-1] == 0 < self.history["loss"][-1]:
+            if not self.batches.grad.any():  # of the last step; the norm is that of some others
                 texts.append(
                     "all gradients are zero, every unit may be dead; try scaled inputs, a smaller "
                     "lr or another activation"
