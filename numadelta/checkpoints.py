@@ -99,7 +99,7 @@ class Checkpoints:
 
     def files(self) -> list[Path]:
         """Return the files of the last steps, the newest first."""
-        return sorted(self.folder.glob("step-*.npz"), reverse=True)
+        return sorted(self.folder.glob(f"step-{12 * '[0-9]'}.npz"), reverse=True)
 
     def is_due(self, epochs: int | None = None) -> bool:
         """Tell whether to save now, so many epochs being done (None within an epoch)."""

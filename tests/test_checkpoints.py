@@ -542,7 +542,15 @@ def test_so_is_a_folder_with_nothing_but_its_best(tmp_path):
 
 
 def test_other_files_in_the_folder_are_left_alone(tmp_path):
-    for name in ("notes.txt", "step-3.txt", ".step-x", "best.npz.old", "data.npz"):
+    for name in (
+        "notes.txt",
+        "step-3.txt",
+        "step-0.npz",
+        "step-final.npz",
+        ".step-x",
+        "best.npz.old",
+        "data.npz",
+    ):
         (tmp_path / name).write_text(name)
     before = contents(tmp_path)
     begin(checkpoint=nd.Checkpoints(tmp_path, keep=1))
