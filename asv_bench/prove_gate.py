@@ -53,7 +53,7 @@ PLANTED = [
     ),
     Planted(
         "an allocation in each iteration of the compiled minimiser",
-        "numadelta/compiled.py",
+        "numadelta/compiled_loop.py",
         "            _copy_point(vectors)\n            accepted =",
         """            _copy_point(vectors)
             given[0] += np.zeros(1)[0]

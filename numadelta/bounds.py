@@ -25,6 +25,9 @@ def lower_and_upper(bounds: Any, x: NDArray[Any]) -> tuple[NDArray[Any], NDArray
         )
     except (TypeError, ValueError, OverflowError) as error:
         hint = ""
+        parts = bounds if isinstance(bounds, (tuple, list)) else ()
+        if [getattr(part, "shape", ()) for part in parts] == [x.shape] * 2:
+            hint = "; limits as two arrays go into Bounds(lower, upper)"
         if callable(bounds) or isinstance(bounds, (bool, str)):  # in the place of SciPy's jac
             hint = "; there is no method here, so best pass jac and bounds by keyword"
         raise ValueError(

@@ -220,7 +220,15 @@ def _read_known(path: Path, name: str, dataset: _Dataset) -> _Array:
     with open(path, "rb") as file:
         if dataset.hashes_are_md5:
             _check_md5(file, name, expected)
-        array, digest = read_and_hash(file)
+        try:
+            array, digest = read_and_hash(file)
+        except DatasetError as error:
+            with open(path, "rb") as whole:
+                digest = hashlib.file_digest(whole, "sha256").hexdigest()
+            raise DatasetError(
+                f"{error}; the SHA-256 of the file is {digest}, expected {expected} for {name} "
+                "(uncompressed)"
+            ) from error
     if not dataset.hashes_are_md5 and digest != expected:
         raise DatasetError(
             f"{path}: the SHA-256 of the uncompressed content is {digest}, "

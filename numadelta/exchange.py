@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from numadelta import arrays, checkpoint
+from numadelta import arrays, checkpoint, files
 from numadelta.mlp import MLP
 
 
@@ -139,7 +139,7 @@ def to_npz(net: MLP, path: str | os.PathLike[str]) -> None:
         raise ValueError(f"path must end in .npz, but is {path}")
     members: dict[str, Any] = {f"W{k}": weights for k, weights in enumerate(net.weights)}
     members |= {f"b{k}": bias for k, bias in enumerate(net.biases)}
-    checkpoint.replace(path, checkpoint.archive(members))
+    files.replace(path, checkpoint.archive(members))
 
 
 def from_npz(path: str | os.PathLike[str], *, transposed: bool = False, **options: Any) -> MLP:

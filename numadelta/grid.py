@@ -122,7 +122,7 @@ def sweep(
     if arrays.check_integer("n_jobs", n_jobs) == 0:
         raise ValueError("n_jobs must not be 0; 1 trains in this process, -1 on all cores")
     progress.check_verbose(verbose, (0, 1))
-    net = net.reseeded(net.seed)  # without the state of an optimiser, which no run needs
+    net = net._reseeded(net.seed)  # without the state of an optimiser, which no run needs
     door = net._door()
     X, y = door.pairs(X, y)
     options: dict[str, Any] = {
@@ -132,7 +132,7 @@ def sweep(
         "validation_data": door.held_out(validation_data),
     }
     # No epoch at all, for the checks of the other arguments.
-    net.reseeded(net.seed).fit(X, y, **options | {"epochs": 0}, verbose=0)
+    net._reseeded(net.seed).fit(X, y, **options | {"epochs": 0}, verbose=0)
     description = _description(net, X, y, options)
     # Seeds outermost: a sweep that is cut short has tried every combination.
     runs = [(*values, seed) for seed in seeds for values in product(*grid)]
@@ -214,7 +214,7 @@ def _train(
         # have other bits.
         with threadpool_limits(1), warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            history = net.reseeded(row["seed"]).fit(X, y, **options, verbose=0)
+            history = net._reseeded(row["seed"]).fit(X, y, **options, verbose=0)
         if history.interrupted:  # `fit` has swallowed it
             raise Terminated if history.interrupted == "SIGTERM" else KeyboardInterrupt
         loss, score = history["val_loss"][-1], history["val_score"][-1]

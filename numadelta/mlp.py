@@ -683,26 +683,8 @@ class MLP:
         """
         return self._evaluation(*self._door().weighted(X, y, sample_weight))()
 
-    def reseeded(self, seed: int) -> MLP:
-        """Return an untrained network of the same settings but another seed.
-
-        Parameters
-        ----------
-        seed : int
-            As in the constructor.
-
-        Returns
-        -------
-        MLP
-            A new network.
-
-        Examples
-        --------
-        >>> import numadelta as nd
-        >>> net = nd.MLP((2, 3), seed=1)
-        >>> (net.reseeded(1).theta == net.theta).all(), net.reseeded(2).seed
-        (np.True_, 2)
-        """
+    def _reseeded(self, seed: int) -> MLP:
+        """Return an untrained network of the same settings but another seed."""
         return MLP(**self._settings() | self._pairs() | {"seed": seed})
 
     def save(self, path: str | os.PathLike[str]) -> None:

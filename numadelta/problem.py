@@ -115,10 +115,6 @@ class Options:
         for name, value in {"disp": disp, "return_all": return_all}.items():
             if value is not None and not isinstance(value, (bool, np.bool_)):
                 arrays.check_integer(name, value)  # SciPy's habit
-        if safeguard and (lr_decay or averaging):
-            raise ValueError(
-                "lr_decay and averaging are for noisy objectives: they need safeguard=False"
-            )
         if _is_array(eps):
             raise TypeError(
                 "eps must be one number, that of ADADELTA; SciPy's eps is finite_diff_rel_step here"
@@ -131,6 +127,10 @@ class Options:
         ftol = default_ftol if ftol is None else arrays.check_hyperparameter("ftol", ftol)
         xtol = 0.0 if xtol is None else arrays.check_hyperparameter("xtol", xtol)
         lr_decay = 0.0 if lr_decay is None else arrays.check_hyperparameter("lr_decay", lr_decay)
+        if safeguard and (lr_decay or averaging):
+            raise ValueError(
+                "lr_decay and averaging are for noisy objectives: they need safeguard=False"
+            )
         values = {
             "lr": lr,
             "rho": rho,

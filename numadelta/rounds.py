@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from scipy.optimize import OptimizeResult
 
 from numadelta import answers, compiled, descent, iteration, problem, state, threads
+from numadelta.compiled_loop import iterate
 from numadelta.differences import Differences
 from numadelta.jit import loop, rule
 from numadelta.objective import Objective, check_assigned
@@ -77,7 +78,7 @@ def _solve(
             iteration.begin(vectors, run, settings[0])
         one = _problem(args, k)
         run["inside"] = 1
-        compiled.iterate(fun, jac, one, scheme, rel_step, vectors, runs, k, settings, ticks, False)
+        iterate(fun, jac, one, scheme, rel_step, vectors, runs, k, settings, ticks, False)
         run["inside"] = 0
         for i in range(vectors.shape[1]):
             points[k, i] = vectors[state.X, i]

@@ -45,6 +45,14 @@ def hold_out(
 ) -> tuple[Samples, Samples]:
     """Return the samples to train on and those held out, with each class's share, if possible."""
     rows = len(samples.y)
+    by_class = by_class and samples.y.ndim == 1
+    if by_class:
+        classes, counts = np.unique(samples.y, return_counts=True)
+        if counts.min() == 1:
+            raise ValueError(
+                f"validation_fraction is {fraction}, but class {classes[counts.argmin()].item()!r} "
+                "has only 1 sample, which can be held out or trained on, not both"
+            )
 
     def split(stratify: Any) -> Any:
         return train_test_split(
@@ -52,8 +60,8 @@ def hold_out(
         )
 
     try:
-        train, rest = split(samples.y if by_class and samples.y.ndim == 1 else None)
-    except ValueError:  # a class is too small
+        train, rest = split(samples.y if by_class else None)
+    except ValueError:  # more classes than samples to hold out
         try:
             train, rest = split(None)
         except ValueError as error:

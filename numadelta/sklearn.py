@@ -73,8 +73,8 @@ class MLPClassifier(ClassifierMixin, Perceptron):
         Whether to hold out samples, to stop by the score on them and to put the weights of the best
         epoch back.
     validation_fraction : float, default 0.1
-        The share that `early_stopping` holds out; stratified by class if no class is too small (not
-        by several labels).
+        The share that `early_stopping` holds out; stratified by class, if that many can be held out
+        (not by several labels).  A class of one sample is an error.
     lr : float or callable, default 1.0
         Factor of the steps, or a schedule ``lr(epoch)``.
     rho, eps : float, default 0.95, 1e-6

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from numadelta import checkpoint
+from numadelta import checkpoint, files
 from numadelta.fingerprint import fingerprint, held
 from numadelta.sweep_result import FIGURES, key
 
@@ -35,7 +35,7 @@ def opened(path: str | os.PathLike[str] | None, description: dict[str, Any]) -> 
             record = {name: None if value != value else value for name, value in record.items()}
             file.write(json.dumps(record, allow_nan=False).encode() + b"\n")
             file.flush()
-            checkpoint.sync(file.fileno())
+            files.sync(file.fileno())
 
         file.seek(0)
         *lines, torn = file.read().split(b"\n")

@@ -203,6 +203,7 @@ class Training:
             self._save(shown)
         if self.checkpoints is not None:
             self._save_if_best(shown)
+        self._started = time.perf_counter()  # what was saved is not of the next epoch
 
     def _check_count(self, batch: int) -> None:
         """Refuse it if a hook has set the count of steps, which tells the place in the epoch."""
@@ -233,8 +234,9 @@ class Training:
 
     def _save_if_best(self, shown: progress.Progress) -> None:
         losses = self.history.history.get("val_loss" if self.validate else "loss", [])
-        earlier = [loss for loss in losses[:-1] if loss is not None and not math.isnan(loss)]
-        if self.batch == 0 and losses and losses[-1] < min(earlier, default=math.inf):
+        # None and NaN, which callbacks may write, are no losses.
+        known = [math.inf if loss is None or math.isnan(loss) else loss for loss in losses]
+        if self.batch == 0 and known and known[-1] < min(known[:-1], default=math.inf):
             self._save(shown, best=True)
 
     def _save(self, shown: progress.Progress, best: bool = False) -> None:

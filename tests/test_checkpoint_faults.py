@@ -25,10 +25,12 @@ import numpy as np
 import pytest
 
 import numadelta as nd
+import numadelta.files
 from file_writer import write_states
 from mlp_reference import problem
 from numadelta import checkpoint
-from numadelta.checkpoint import TEMPORARY, CheckpointError
+from numadelta.checkpoint import CheckpointError
+from numadelta.files import TEMPORARY, replace
 
 X, Y = problem("cross_entropy", 11, 4, 3)  # in batches of 4: three an epoch
 
@@ -638,8 +640,8 @@ class FullDisk:
         patches = {
             "fsync": (os, "fsync", fsync_or_fail),
             "replace": (os, "replace", replace_or_fail),
-            "open": (checkpoint, "open", open_or_fail),
-            "write": (checkpoint, "open", open_full),
+            "open": (numadelta.files, "open", open_or_fail),
+            "write": (numadelta.files, "open", open_full),
         }
         monkeypatch.setattr(*patches[where], raising=False)
 
@@ -781,7 +783,7 @@ def test_a_read_only_file_leaves_no_read_only_temporary_file_on_windows(tmp_path
     monkeypatch.setattr(sys, "platform", "win32")
     monkeypatch.setattr(os, "replace", refuse)
     with pytest.raises(PermissionError, match="net"):
-        checkpoint.replace(path, b"")
+        replace(path, b"")
     assert modes == [0o200] and names(tmp_path) == ["net.npz"]
 
 
@@ -790,7 +792,7 @@ def test_on_macos_a_file_is_written_through_to_the_disk(tmp_path, monkeypatch):
     fcntl.F_FULLFSYNC, fcntl.fcntl = 51, lambda descriptor, command: calls.append(command)
     monkeypatch.setitem(sys.modules, "fcntl", fcntl)
     monkeypatch.setattr(sys, "platform", "darwin")
-    checkpoint.replace(tmp_path / "net.npz", b"")
+    replace(tmp_path / "net.npz", b"")
     assert calls == [51, 51]  # of the file and the folder
 
 

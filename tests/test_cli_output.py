@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import numadelta as nd
-from numadelta import checkpoint, cli, plotting
+from numadelta import cli, files, plotting
 from numadelta.cli import sources
 
 QUICK = ["--hidden", "3", "--epochs", "1", "--quiet"]
@@ -56,7 +56,7 @@ def test_a_file_keeps_its_mode(tmp_path):
     path = tmp_path / "secret"
     path.write_text("old")
     path.chmod(0o600)
-    checkpoint.replace(path, b"new")
+    files.replace(path, b"new")
     assert (path.read_bytes(), path.stat().st_mode & 0o777) == (b"new", 0o600)
 
 

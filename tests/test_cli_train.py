@@ -515,7 +515,8 @@ def test_json_is_all_that_is_on_stdout(npz, tmp_path, capsys):
     assert 0 <= result["train"]["score"] <= 1
     assert result["options"]["batch_size"] == 32 and result["options"]["hidden"] == [4]
     assert result["files"] == [str(saved)]
-    notice, first, *_ = err.splitlines()
+    constant, notice, first, *_ = err.splitlines()
+    assert constant == "data.npz: constant, so not used: column 3"
     assert notice.startswith("val_loss and val_score are of the test data")
     assert first.startswith("epoch 1/2")
     assert train(*arguments, "--json", "--quiet") == 0

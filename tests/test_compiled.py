@@ -16,7 +16,7 @@ from numba import config, njit, types
 from numba.core.errors import NumbaError
 
 import numadelta as nd
-from numadelta import compiled, descent, jit, ticker
+from numadelta import compiled, compiled_loop, descent, jit, ticker
 
 pytestmark = pytest.mark.skipif(
     bool(config.DISABLE_JIT), reason="there is no compiled driver where Numba compiles nothing"
@@ -395,7 +395,7 @@ SCRIPT = """
     import multiprocessing, os, signal, sys, threading, time
     import numpy as np
     import numadelta as nd
-    from numadelta import compiled
+    from numadelta import compiled_loop
     from numba import njit, prange
 
     @njit
@@ -572,10 +572,10 @@ def test_a_function_of_the_disk_cache_works(no_python):
 
 def test_one_compiled_driver_serves_all_objectives():
     nd.minimize(inplace, START, DATA, "inplace")
-    before = len(compiled.iterate.signatures)
+    before = len(compiled_loop.iterate.signatures)
     for k in range(20):
         assert nd.minimize(make_bowl(k), 0.5, DATA, "inplace").x.round(3) == k
-    assert len(compiled.iterate.signatures) == before
+    assert len(compiled_loop.iterate.signatures) == before
 
 
 def make_bowl(centre):
@@ -696,7 +696,7 @@ def test_another_process_finds_the_driver_in_the_disk_cache(python):
     nd.minimize(inplace, START, DATA, "inplace")
     script = """
     run(fun)
-    stats = compiled.iterate.stats
+    stats = compiled_loop.iterate.stats
     print(sum(stats.cache_hits.values()), sum(stats.cache_misses.values()))
 
     @njit(parallel=True)
@@ -707,7 +707,7 @@ def test_another_process_finds_the_driver_in_the_disk_cache(python):
             total += (x[i] - d[0]) ** 4
         return total
 
-    print(run(parallel).x.tobytes() == run(fun).x.tobytes(), len(compiled.iterate.signatures))
+    print(run(parallel).x.tobytes() == run(fun).x.tobytes(), len(compiled_loop.iterate.signatures))
     """
     assert python(SCRIPT + script).split() == ["1", "0", "True", "1"]
 

@@ -420,9 +420,8 @@ def test_a_damaged_file_is_refused_with_where_to_get_it(tmp_path, content, load,
         load(tmp_path)
     assert str(path) in str(caught.value)
     assert "Delete the file" in str(caught.value)
-    if data.hashes_are_md5:
-        digest = hashlib.md5(content).hexdigest()
-        assert f"is {digest}, expected {data.hashes[TRAIN_IMAGES]}" in str(caught.value)
+    digest = (hashlib.md5 if data.hashes_are_md5 else hashlib.sha256)(content).hexdigest()
+    assert f"is {digest}, expected {data.hashes[TRAIN_IMAGES]}" in str(caught.value)
     assert data.mirrors[0] in str(caught.value)
 
 

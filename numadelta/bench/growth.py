@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from numadelta import checkpoint, extras
+from numadelta import extras, files
 from numadelta.bench import growth_picture, report, runner
 
 # By name of the sweep, which is that of the worker's task and of the picture.
@@ -54,7 +54,7 @@ def run(folder: str | os.PathLike[str], quick: bool = False, json: bool = False)
     extras.require_matplotlib("pictures need")
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    checkpoint.require_writable(folder)
+    files.require_writable(folder)
     threads = runner.thread_count()
     machine = report.describe_machine(threads)
     where = f"{machine['cpu']}, {machine['cores']} cores" + (", quick" if quick else "")

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from numadelta import checkpoint, extras
+from numadelta import extras, files
 from numadelta.bench.report import percent, quantity
 from numadelta.bench.runner import Result, Row
 
@@ -34,7 +34,7 @@ def check(path: str | os.PathLike[str]) -> None:
     formats = Figure().canvas.get_supported_filetypes()
     if path.suffix.lower().removeprefix(".") not in formats:
         raise ValueError(f"{path} does not end in .{', .'.join(sorted(formats))}")
-    checkpoint.require_writable_file(path, in_place=True)
+    files.require_writable_file(path, in_place=True)
 
 
 def draw(path: str | os.PathLike[str], title: str, results: Sequence[Result]) -> None:

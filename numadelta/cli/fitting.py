@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import numadelta
-from numadelta import checkpoint
+from numadelta import files
 from numadelta.cli import options, pictures, resuming, sources
 from numadelta.cli.options import SIGNALS
 from numadelta.cli.scaling import Scaling, constant_columns, folded, make_net
@@ -71,7 +71,7 @@ def train(
     if places.plot is not None:
         pictures.prepare(places.plot)
     if places.save is not None:
-        checkpoint.require_writable_file(places.save)
+        files.require_writable_file(places.save)
     setup = _set_up(chosen, resume, quiet)
     fit = _fit(setup, chosen, saver, resume, quiet)
     if fit.history.interrupted:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 import numadelta
-from numadelta import checkpoint, extras
+from numadelta import extras, files
 from numadelta.cli.options import PICTURES, UsageError
 from numadelta.cli.sources import Source
 
@@ -20,11 +20,11 @@ def prepare(path: Path) -> None:
     if not path.is_dir() and path.suffix.lower() in (".jpg", ".jpeg", ".gif", ".bmp", ".tif"):
         raise UsageError(f"--plot {path}: pictures are {', '.join(PICTURES)}, or give a folder")
     if _is_one_file(path):
-        checkpoint.require_writable_file(path, in_place=True)
+        files.require_writable_file(path, in_place=True)
     elif path.is_dir():
-        checkpoint.require_writable(path)
+        files.require_writable(path)
     else:
-        checkpoint.require_writable_file(path)
+        files.require_writable_file(path)
         path.mkdir()
 
 

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import numadelta
-from numadelta import checkpoint
+from numadelta import files
 from numadelta.cli import options, sources, strict_json, tables
 from numadelta.cli.options import NAMED
 from numadelta.cli.scaling import folded
@@ -58,7 +58,7 @@ def add_to(commands: Any) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Predict and print."""
     if arguments.output is not None:
-        checkpoint.require_writable_file(arguments.output)
+        files.require_writable_file(arguments.output)
     net = _load_net(arguments.model)
     X, y = _load_data(arguments.data, arguments.data_dir, net)
     classes = _classes(net)
@@ -90,7 +90,7 @@ def run(arguments: argparse.Namespace) -> int:
         print(text, end="")
     else:
         # Of a link, that to which it leads.
-        checkpoint.replace(os.path.realpath(arguments.output), text.encode())
+        files.replace(os.path.realpath(arguments.output), text.encode())
     if score is not None:
         measure = f"accuracy {score:.2%}" if net.loss != "squared_error" else f"R^2 {score:.4f}"
         print(f"{arguments.data}: {measure} ({len(labels)} rows)", file=sys.stderr)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numadelta
-from numadelta import checkpoint
+from numadelta import files
 from numadelta.checkpoint import CheckpointError
 from numadelta.cli.options import NAMED, UsageError, flags
 
@@ -47,7 +47,7 @@ def write(folder: Path, options: dict[str, Any]) -> None:
     }
     content = {**FORMAT, "numadelta": numadelta.__version__, "options": options | paths}
     text = json.dumps(content, indent=1) + "\n"
-    checkpoint.replace(folder / NAME, text.encode())  # also of a link, as all in this folder
+    files.replace(folder / NAME, text.encode())  # also of a link, as all in this folder
 
 
 def read(folder: Path, given: dict[str, Any], known: dict[str, Any]) -> dict[str, Any]:

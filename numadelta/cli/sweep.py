@@ -8,7 +8,7 @@ import time
 from contextlib import nullcontext, redirect_stdout
 from typing import Any
 
-from numadelta import checkpoint, extras
+from numadelta import extras, files
 from numadelta.cli import options, pictures, sources, strict_json
 from numadelta.cli.options import UsageError
 from numadelta.cli.scaling import Scaling, make_net
@@ -53,7 +53,10 @@ def add_to(commands: Any) -> None:
         help="keep each finished run here; after a break only the others are trained",
     )
     parser.add_argument(
-        "--plot", type=options.picture, metavar="FILE.png", help="draw a map of the scores over rho and eps, for the best lr"
+        "--plot",
+        type=options.picture,
+        metavar="FILE.png",
+        help="draw a map of the scores over rho and eps, for the best lr",
     )
     parser.add_argument("--json", action="store_true", help="print JSON, and nothing else")
     parser.add_argument("--quiet", action="store_true", help="print the result only")
@@ -71,9 +74,9 @@ def run(arguments: argparse.Namespace) -> int:
             raise UsageError(f"--{name} names a value twice")
     if arguments.plot is not None:
         extras.require_matplotlib("--plot needs")
-        checkpoint.require_writable_file(arguments.plot, in_place=True)
+        files.require_writable_file(arguments.plot, in_place=True)
     if arguments.file is not None:
-        checkpoint.require_writable_file(arguments.file, in_place=True)
+        files.require_writable_file(arguments.file, in_place=True)
     out = sys.stdout
     with redirect_stdout(sys.stderr) if arguments.json else nullcontext():
         found, result = _sweep(chosen)
