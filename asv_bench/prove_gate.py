@@ -54,10 +54,10 @@ PLANTED = [
     Planted(
         "an allocation in each iteration of the compiled minimiser",
         "numadelta/compiled_loop.py",
-        "            _copy_point(vectors)\n            accepted =",
-        """            _copy_point(vectors)
-            given[0] += np.zeros(1)[0]
-            accepted =""",
+        "                _copy_point(vectors)\n                accepted =",
+        """                _copy_point(vectors)
+                given[0] += np.zeros(1)[0]
+                accepted =""",
         "counted.Minimise.track_arrays",
     ),
     Planted(

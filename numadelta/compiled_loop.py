@@ -11,7 +11,7 @@ from numba import types
 from numba.extending import overload
 
 from numadelta import iteration, state
-from numadelta.differences import THREE_POINT, probes, slope, step_of
+from numadelta.differences import THREE_POINT, TURNED, probes, slope, step_of
 from numadelta.jit import loop
 from numadelta.pointers import function_at
 
@@ -109,6 +109,8 @@ def _real_differences(precision):
             if low < high:
                 at = np.float64(vectors[state.POINT, i])
                 h = step_of(scheme, rel_step[i], at, precision)
+                if run["central"] > state.FORWARD:
+                    h *= TURNED
                 near, far = probes(sides, at, h, np.float64(low), np.float64(high))
                 _copy_point(vectors)
                 given[i] = near
@@ -168,14 +170,14 @@ def iterate(fun, jac, args, scheme, rel_step, vectors, runs, k, settings, ticks,
     given, grad = vectors[state.GIVEN], vectors[state.POINT_GRAD]
     nit, now = max(run["nit"], 0), ticks[0]
     while run["end"] == state.RUNNING:
+        accepted = True
         if run["coordinate"] == 0:
             iteration.propose(vectors, run, setting)
             if run["end"] != state.RUNNING:
                 break
-            _copy_point(vectors)
-            accepted = iteration.take_value(run, setting, _evaluate(fun, given, grad, args))
-        else:
-            accepted = True
+            if run["central"] != state.TURNING:
+                _copy_point(vectors)
+                accepted = iteration.take_value(run, setting, _evaluate(fun, given, grad, args))
         if accepted:
             _differentiate(fun, jac, scheme, rel_step, vectors, run, args, ticks, now)
             if run["coordinate"] == 0:

@@ -22,8 +22,9 @@ def begin(vectors, runs, settings):
 
 @loop
 def _ask(vectors, runs, settings):
+    """Return what ended the run, and whether the value at POINT is known already."""
     iteration.propose(vectors, runs[0], settings[0])
-    return runs[0]["end"]
+    return runs[0]["end"], runs[0]["central"] == state.TURNING
 
 
 @loop
@@ -57,14 +58,17 @@ def advance(
     one_step: bool = True,
 ) -> tuple[int, bool]:
     """Evaluate one point; return what ended the run, and whether the point became an iterate."""
-    end = _ask(vectors, runs, settings)
+    end, is_known = _ask(vectors, runs, settings)
     if end != state.RUNNING:
         return end, False
-    value = objective.value(vectors[state.POINT])
-    wanted = _tell_value(runs, settings, value)
+    if is_known:
+        value, wanted = float(runs["point_value"][0]), 2
+    else:
+        value = objective.value(vectors[state.POINT])
+        wanted = _tell_value(runs, settings, value)
     if not wanted:
         return _refuse(vectors, runs, settings), False
-    objective.gradient(vectors[state.POINT], vectors[state.POINT_GRAD], wanted == 2)
+    objective.gradient(vectors[state.POINT], value, vectors[state.POINT_GRAD], wanted == 2)
     return _tell_gradient(vectors, runs, settings)
 
 
@@ -98,7 +102,7 @@ def return_average(objective: Objective, vectors: NDArray[Any], runs: NDArray[An
     value = objective.value(mean)
     runs["nfev"] += 1
     if math.isfinite(value):
-        objective.gradient(mean, gradient)
+        objective.gradient(mean, value, gradient)
         runs["nfev"] += runs["grad_cost"]
         runs["njev"] += 1
         runs["value"] = value

@@ -16,6 +16,10 @@ from numpy.typing import ArrayLike, NDArray
 from numadelta.arrays import as_real_array
 from numadelta.jit import loop
 
+# Central differences in the place of forward ones take longer steps, or they would evaluate points
+# again.
+TURNED = 2
+
 SCHEMES = ("2-point", "3-point", "cs")
 _TWO_POINT, THREE_POINT, _COMPLEX = range(3)
 
@@ -160,7 +164,7 @@ class Differences:
 
         `values` maps points, each a new array, to values.  `precision` is the machine precision of
         what the function returns; if that is computed in float32, float64 steps would drown in its
-        rounding.  With `central` forward differences are central ones, of the same steps.
+        rounding.  With `central` forward differences are central ones, of twice the steps.
         """
         sides = THREE_POINT if central else self.scheme
         moves = [(i, self._ends(sides, i, x.item(i), precision)) for i in self._free]
@@ -178,6 +182,8 @@ class Differences:
 
     def _ends(self, sides: int, i: int, at: float, precision: float) -> tuple[Any, ...]:
         h = step_of(self.scheme, self.rel_step[i], at, precision)
+        if sides != self.scheme:
+            h *= TURNED
         if self.is_complex:
             return (at + h * 1j,)
         ends = probes(sides, at, h, self._lows[i], self._highs[i])

@@ -125,7 +125,8 @@ def propose(vectors, run, settings):
                 break
             # Clipped to where it was tried just before, or lost in rounding.
             _shorten(vectors, run, settings, 0.5)
-        if run["central"] == TURNING:
+        if run["central"] == TURNING:  # at X, where the value is known
+            run["point_value"] = run["value"]
             for i in range(vectors.shape[1]):
                 vectors[POINT, i] = vectors[X, i]
 
@@ -141,7 +142,7 @@ def take_value(run, settings, value):
         run["value"] = value
         run["end"] = MAXFEV
         return False
-    if settings["safeguard"] == 0 or run["nit"] < 0 or run["central"] == TURNING:
+    if settings["safeguard"] == 0 or run["nit"] < 0:
         return True
     return value <= run["value"] + _DECREASE * run["predicted"]
 
@@ -323,7 +324,7 @@ def _turn_to_central(vectors, run, settings):
     for i in range(vectors.shape[1]):
         x = vectors[X, i]
         near &= abs(vectors[POINT, i] - x) <= reach * max(real(1), abs(x))
-    affordable = run["nfev"] + 1 + 2 * run["grad_cost"] <= settings["maxfev"]
+    affordable = run["nfev"] + 2 * run["grad_cost"] <= settings["maxfev"]
     if affordable and (near or run["end"] == PRECISION):
         run["end"] = RUNNING
         run["central"] = TURNING

@@ -249,8 +249,9 @@ def _check_gradient(
         return
     descent.advance(objective, vectors, runs, settings)
     if runs["nit"][0] == 0:
+        found = float(runs["value"][0]), vectors[state.GRAD]
         limits = vectors[state.LOWER], vectors[state.UPPER]
-        runs["nfev"] += objective.check_gradient(x, vectors[state.GRAD], *limits)
+        runs["nfev"] += objective.check_gradient(x, *found, *limits)
 
 
 class _Method:

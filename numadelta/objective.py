@@ -49,7 +49,6 @@ class Objective:
         self._mapper = mapper
         # Machine precision of the values: coarser than that of the points if fun rounds to less.
         self._precision = max(precision, float(np.finfo(x.dtype).eps))
-        self._at = math.nan
         # The gradient that came with the value.
         self._pending = np.empty_like(x)
 
@@ -62,37 +61,44 @@ class Objective:
                     "with jac=True fun must return a pair, (value, gradient), but it returned "
                     f"{_described(pair)}; {_FORMS}"
                 )
-            self._at = self._as_float(pair[0])
-            if math.isfinite(self._at):
+            value = self._as_float(pair[0])
+            if math.isfinite(value):
                 _take_gradient(pair[1], self._pending, "the gradient that fun returned (jac=True)")
-        elif self._jac == "inplace":
+            return value
+        if self._jac == "inplace":
             self._pending.fill(np.nan)
-            self._at = self._as_float(self._fun(x.copy(), self._pending, *self._args))
-        else:
-            self._at = self._as_float(self._fun(x.copy(), *self._args))
-        return self._at
+            return self._as_float(self._fun(x.copy(), self._pending, *self._args))
+        return self._as_float(self._fun(x.copy(), *self._args))
 
-    def gradient(self, x: NDArray[Any], out: NDArray[Any], central: bool = False) -> None:
-        """Write the gradient at `x`, where `value` was called last, to `out`.
+    def gradient(
+        self, x: NDArray[Any], value: float, out: NDArray[Any], central: bool = False
+    ) -> None:
+        """Write the gradient at `x`, where the value is given, to `out`.
 
-        With `central` forward differences are central ones.
+        One that comes with the value is that of the last call of `value`.  With `central` forward
+        differences are central ones.
         """
         if self._jac is True or self._jac == "inplace":
             out[:] = self._pending
         elif self._differences is None:
             _take_gradient(self._jac(x.copy(), *self._args), out, "what jac returned")
         else:
-            self._differences(self._values, x, self._at, self._precision, out, central)
+            self._differences(self._values, x, value, self._precision, out, central)
 
     def check_gradient(
-        self, x: NDArray[Any], gradient: NDArray[Any], lower: NDArray[Any], upper: NDArray[Any]
+        self,
+        x: NDArray[Any],
+        value: float,
+        gradient: NDArray[Any],
+        lower: NDArray[Any],
+        upper: NDArray[Any],
     ) -> int:
-        """Warn if this is not the gradient at `x`, where `value` was called last.
+        """Warn if this is not the gradient at `x`, where the value is given.
 
         Returns the evaluations made.  A gradient is right if central differences of one of three
         steps agree, because nothing tells the scale on which the function varies.
         """
-        value, evaluations = self._at, 0
+        evaluations = 0
         wrong = np.ones(x.size, np.bool_)
         for scale in _STEP_SCALES:
             step = scale * self._precision ** (1 / 3)
