@@ -87,6 +87,8 @@ def read(
     content = Path(path).read_bytes()
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            if {"W0.npy", "b0.npy"} <= {*archive.namelist()}:
+                raise ValueError("it holds plain weights, which exchange.from_npz reads")
             header = json.loads(str(_read_array(archive, "header")))
             _check_kind(path, kinds, header)
             names = {name.removesuffix(".npy") for name in archive.namelist()} - {"header"}

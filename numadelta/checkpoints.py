@@ -172,8 +172,10 @@ def begin(
     """
     if checkpoint is None or isinstance(checkpoint, Checkpoints):
         checkpoints = checkpoint
-    else:
+    elif isinstance(checkpoint, (str, os.PathLike)):
         checkpoints = Checkpoints(checkpoint)
+    else:
+        raise TypeError(f"checkpoint must be a path or Checkpoints, but is {checkpoint!r}")
     source = None
     # Asked once: another process may begin in the same folder.
     files = [] if checkpoints is None else checkpoints.files()

@@ -134,8 +134,9 @@ def _overload(name: str, function: Any, arguments: tuple[Any, ...]) -> Any:
     try:
         return compiled_overload(function, arguments)
     except NumbaError as error:
-        # The cause tells where in the user's function.
-        raise TypeError(f"{name} could not be compiled for ({given})") from error
+        # The cause tells where in the user's function; its first line names a pass of Numba.
+        reason = [*str(error).splitlines()[1:2], ""][0].strip().rstrip(":")
+        raise TypeError(f"{name} could not be compiled for ({given}): {reason}") from error
 
 
 def _check_results(jac: Any, is_complex: bool, value: Any, second: Any = None) -> None:

@@ -253,6 +253,8 @@ def _locate(
     name: str, dataset: _Dataset, data_dir: str | os.PathLike[str] | None, download: bool
 ) -> Path:
     """Return the path of the file `name` of the data set, after downloading it if need be."""
+    if not isinstance(data_dir, str | os.PathLike | None):
+        raise TypeError(f"data_dir must be a path, but is {data_dir!r}")
     if data_dir is not None:
         folder, setting = Path(data_dir), "the argument data_dir"
     elif value := os.environ.get(dataset.variable):

@@ -187,9 +187,10 @@ def from_npz(path: str | os.PathLike[str], *, transposed: bool = False, **option
     count = len(found) // 2
     names = [(f"W{k}", f"b{k}") for k in range(count)]
     if not count or set(found) != {name for pair in names for name in pair}:
+        hint = "; MLP.load reads what MLP.save wrote" if "header" in found else ""
         raise ValueError(
             f"{path} must hold the arrays W0, b0, W1, b1, ..., but holds "
-            f"{', '.join(sorted(found)) or 'none'}"
+            f"{', '.join(sorted(found)) or 'none'}{hint}"
         )
     layers = [(found[W], found[b]) for W, b in names]
     return from_layers(layers, transposed=transposed, **options)

@@ -49,6 +49,11 @@ def _label_powers(ax: Any) -> None:
 
 
 def _check_epochs(history: History) -> None:
+    if not isinstance(history, History):
+        raise TypeError(
+            f"history is of type {type(history).__name__}, but a History is needed, as MLP.fit "
+            "returns it; an estimator's is history_"
+        )
     if not history.epoch:
         raise ValueError("history holds no whole epoch to draw")
 

@@ -145,6 +145,8 @@ class Training:
     def _run_epoch(self, shown: progress.Progress) -> None:
         """Do what is left of this epoch."""
         epoch, count, size = self.epoch, self.batches.count, self.batches.size
+        if self.batch == 0:
+            self._started = time.perf_counter()  # now: what was saved before is not of this epoch
         if callable(self.options.lr) and self.batch == 0:  # in a resumed epoch it is what it was
             self.optimizer.lr = self.options.lr(epoch)
         order, keys = self.batches.draw(self.rng, self.options.shuffle)
@@ -203,7 +205,6 @@ class Training:
             self._save(shown)
         if self.checkpoints is not None:
             self._save_if_best(shown)
-        self._started = time.perf_counter()  # what was saved is not of the next epoch
 
     def _check_count(self, batch: int) -> None:
         """Refuse it if a hook has set the count of steps, which tells the place in the epoch."""

@@ -292,6 +292,28 @@ def test_a_kill_between_an_epoch_and_its_best_costs_nothing(tmp_path):
     assert loaded[0]["steps"] == read(before)[0]["steps"] == 9
 
 
+def test_an_epoch_whose_loss_a_callback_takes_away_is_not_the_best(tmp_path):
+    def take_away(epoch, logs):
+        if epoch == 2:
+            logs["loss"] = None
+
+    watch = types.SimpleNamespace(on_epoch_end=take_away)
+    _, history, _ = begin(last=[watch], checkpoint=tmp_path)
+    assert history["loss"][2] is None
+    assert read(tmp_path / "best.npz")[0]["epoch"] == 1 + int(np.argmin(history["loss"][:2]))
+
+
+def test_the_seconds_of_an_epoch_are_without_the_checkpoint_before_it(tmp_path, monkeypatch):
+    clock = [0.0]
+    monkeypatch.setattr("numadelta.training.time.perf_counter", lambda: clock[0])
+    write = nd.Checkpoints._write
+    monkeypatch.setattr(
+        nd.Checkpoints, "_write", lambda *args: (write(*args), clock.__setitem__(0, clock[0] + 10))
+    )
+    _, history, _ = begin(checkpoint=tmp_path)
+    assert history["seconds"] == [0.0] * EPOCHS
+
+
 def test_an_epoch_whose_figure_is_nan_is_not_the_best_for_ever(tmp_path, monkeypatch):
     figures = iter([np.nan, 3.0, 2.0])
     monkeypatch.setattr(nd.MLP, "_evaluation", lambda net, *held_out: lambda: (next(figures), 0.0))
@@ -485,6 +507,11 @@ def test_a_path_must_be_there(tmp_path):
 def test_resume_needs_a_folder():
     with pytest.raises(ValueError, match="resume=True needs checkpoint="):
         begin(resume=True)
+
+
+def test_what_is_no_place_for_checkpoints_is_refused():
+    with pytest.raises(TypeError, match="checkpoint must be a path or Checkpoints, but is 3"):
+        begin(checkpoint=3)
 
 
 @pytest.mark.parametrize("resume", [None, 1, 3.5, b"run"[0]], ids=repr)

@@ -110,6 +110,45 @@ def test_the_saved_file_predicts_what_the_trained_network_does(monkeypatch, npz,
                 assert np.ptp(expected) > 100
 
 
+def test_columns_of_bool_as_pandas_writes_them_are_zeros_and_ones(table):
+    cells = [("True", 1.5, "a"), (" false", 2.5, "b"), ("FALSE", 3.5, "a"), ("true", 4.5, "b")]
+    text = "".join(f"{flag},{number},{kind}\n" for flag, number, kind in cells * 5)
+    source = load(table("flag,number,kind\n" + text))
+    both = np.concatenate([source.x_train, source.x_test])
+    expected = [(flag.strip().lower() == "true", number) for flag, number, _ in cells * 5]
+    assert sorted(both.tolist()) == sorted(map(list, expected))
+
+
+def test_a_column_that_is_constant_in_training_counts_nothing_later(table, tmp_path, capsys):
+    X, y = problem()
+    saved = tmp_path / "net.npz"
+    path = table(rows_of(X, y))
+    assert train("--dataset", path, "--hidden", "5", "--epochs", "2", "--save", saved) == 0
+    assert "data.csv: constant, so not used: column c" in capsys.readouterr().out
+    net = nd.MLP.load(saved)
+    assert (net.weights[0][2] == 0).all()
+    other = X + [0, 0, 1e3]
+    np.testing.assert_array_equal(net.predict_proba(other), net.predict_proba(X))
+
+
+def test_a_constant_column_of_a_file_without_header_is_named_by_its_place(table, capsys):
+    X, y = problem()
+    columns = np.column_stack([X[:, 0], y, X[:, 2], X[:, 1]])
+    text = "".join(",".join(map(repr, row)) + "\n" for row in columns.tolist())
+    options = ["--target", "2", "--task", "regression", "--epochs", "1", "--hidden", "2"]
+    assert train("--dataset", table(text), *options) == 0
+    assert "constant, so not used: column 3\n" in capsys.readouterr().out
+
+
+def test_many_classes_of_numbers_are_told(table, capsys):
+    rows = "".join(f"{k % 7},{k % 11}\n" for k in range(110))
+    path = table("a,age\n" + rows)
+    told = "targets are taken for 11 classes; --task regression takes them for numbers"
+    for task, is_told in ([], True), (["--task", "classification"], False):
+        assert train("--dataset", path, "--epochs", "1", "--hidden", "2", *task) == 0
+        assert (told in capsys.readouterr().out) == is_told
+
+
 @pytest.mark.parametrize("task", ["classification", "regression"])
 def test_folding_is_exact_algebra(task):
     rng = np.random.default_rng(0)

@@ -515,8 +515,8 @@ def test_a_wrong_function_is_a_type_error_that_names_it(fun, jac, name):
 
 
 def test_what_cannot_be_compiled_is_a_type_error_with_numbas_own_as_cause():
-    with pytest.raises(TypeError, match=r"^fun\b") as caught:
-        nd.minimize(njit(lambda x, d: os.getpid() + x.no_such_thing), START, DATA)
+    with pytest.raises(TypeError, match="^fun could .*: Unknown attribute 'no_such") as caught:
+        nd.minimize(njit(lambda x, d: x.no_such_thing), START, DATA)
     assert isinstance(caught.value.__cause__, NumbaError)
 
 

@@ -152,6 +152,12 @@ def test_a_file_of_another_format_is_refused_by_name(path, content):
         nd.MLP.load(path)
 
 
+def test_a_file_of_plain_weights_is_told_from_a_damaged_one(path):
+    nd.exchange.to_npz(nd.MLP((2, 3)), path)
+    with pytest.raises(CheckpointError, match="holds plain weights, which exchange.from_npz reads"):
+        nd.MLP.load(path)
+
+
 def test_an_empty_archive_is_refused(path):
     zipfile.ZipFile(path, "w").close()
     with pytest.raises(CheckpointError, match=r"corrupt .*header\.npy"):

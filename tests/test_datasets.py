@@ -409,6 +409,11 @@ def test_an_environment_variable_that_points_nowhere_is_named(tmp_path, monkeypa
         load()
 
 
+def test_a_folder_that_is_no_path_is_named(load):
+    with pytest.raises(TypeError, match="data_dir must be a path, but is 3"):
+        load(3)
+
+
 # Files that are there but wrong
 
 

@@ -258,6 +258,7 @@ GOOD = npz(W0=W, b0=B)
 
 BAD_FILES = {
     "nothing in it": (npz(), "must hold the arrays W0, b0, .*, but holds none"),
+    "a saved network": (npz(header=W, theta=B), "holds header, theta; MLP.load reads"),
     "other names": (npz(weights=W, bias=B), "must hold the arrays .*, but holds bias, weights"),
     "no bias": (npz(W0=W), "but holds W0"),
     "a layer left out": (npz(W0=W, b0=B, W2=W, b2=B), "but holds W0, W2, b0, b2"),

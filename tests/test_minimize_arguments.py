@@ -416,6 +416,11 @@ def test_bounds_that_make_no_sense_are_refused(bounds, message):
         nd.minimize(unreachable, [0.5, 0.5], bounds=bounds)
 
 
+def test_limits_as_two_arrays_are_told_of_bounds():
+    with pytest.raises(ValueError, match=r"limits as two arrays go into Bounds\(lower, upper\)"):
+        nd.minimize(unreachable, np.full(3, 0.5), bounds=(np.zeros(3), np.ones(3)))
+
+
 def test_the_bounds_given_are_not_modified(minimise):
     bounds = Bounds([0.0], [1.0])
     lower, upper = bounds.lb, bounds.ub

@@ -86,6 +86,11 @@ def test_learning_curves_name_their_own_lines_only(pyplot, history):
     assert "mine" not in [text.get_text() for text in ax.get_legend().get_texts()]
 
 
+def test_learning_curves_of_what_is_no_history_are_refused(pyplot):
+    with pytest.raises(TypeError, match="history is of type MLP, .* an estimator's is history_"):
+        plotting.learning_curves(MLP((2, 3)))
+
+
 def test_learning_curves_of_nothing_are_refused(pyplot):
     with pytest.raises(ValueError, match="no whole epoch"):
         plotting.learning_curves(History())

@@ -20,6 +20,8 @@ TARGETS = ("target", "label", "class", "y")
 MISSING = ("", "na", "n/a", "nan", "null", "none", "?")
 # As a class, "none" and "null" may have a meaning.
 MISSING_TARGETS = ("", "na", "n/a", "nan", "?")
+# As pandas writes columns of bool.
+TRUTH = {"true": "1", "false": "0"}
 DELIMITERS = ",;\t"
 
 
@@ -73,8 +75,11 @@ class Table:
         """Return columns as a matrix, or say which cell is no finite number."""
         matrix = np.empty((len(self.rows), len(columns)))
         for place, column in enumerate(columns):
+            texts = [row[column] for row in self.rows]
+            if all(text.strip().lower() in TRUTH for text in texts):
+                texts = [TRUTH[text.strip().lower()] for text in texts]
             try:
-                matrix[:, place] = [_number(row[column]) for row in self.rows]
+                matrix[:, place] = list(map(_number, texts))
             except ValueError:
                 self._complain(column)
             if not np.isfinite(matrix[:, place]).all():
