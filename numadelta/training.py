@@ -27,10 +27,9 @@ RATES = ("lr", "rho", "eps", "weight_decay")
 
 
 class Snapshot(NamedTuple):
-    """What callbacks may change, as it was before the hooks at the beginning or end of an epoch.
+    """What callbacks may change, as it was before the hooks at this place in an epoch.
 
-    If these are interrupted, they are called again by the training that goes on.  Before each batch
-    it would cost a copy of all parameters.
+    If these are interrupted, they are called again by the training that goes on.
     """
 
     batch: int
@@ -169,6 +168,8 @@ class Training:
         first = self.batch
         for batch, start in enumerate(range(first * size, batches.rows, size), first):
             if begin_hooks:
+                if checkpoints and batch:  # before the first there is that of the epoch's beginning
+                    self._mark = self._mark._replace(snapshot=self._snapshot(batch))
                 stopped = self.hooks.call("on_train_batch_begin", batch, {})
                 self._check_count(batch)
                 if stopped:

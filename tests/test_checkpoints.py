@@ -993,7 +993,7 @@ class Factor(Rates):
 
 
 @pytest.mark.parametrize("first", [False, True], ids=["before", "after"])
-@pytest.mark.parametrize("hook", ["on_epoch_begin", "on_epoch_end"])
+@pytest.mark.parametrize("hook", ["on_epoch_begin", "on_train_batch_begin", "on_epoch_end"])
 def test_a_hook_that_was_interrupted_is_called_again_from_where_it_began(tmp_path, hook, first):
     whole = begin(last=[Factor(hook)])
     for number in range(1, Interrupter.HOOKS - 1):
