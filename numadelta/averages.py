@@ -40,10 +40,9 @@ def clear_averages(vectors, settings, relative):
         x = vectors[POINT, i]
         # A first step of less would be lost in the rounding of x.
         least = real(_LEAST_STEP) * info.eps * x
+        usual = min(max(eps * x * x, info.tiny), info.max) if relative and x != 0 else eps
         vectors[SQUARE_AVG, i] = 0
-        vectors[ACC_DELTA, i] = max(eps, decay * least * least)
-        if relative and x != 0:
-            vectors[ACC_DELTA, i] = min(max(eps * x * x, info.tiny), info.max)
+        vectors[ACC_DELTA, i] = max(usual, decay * least * least)
 
 
 @loop

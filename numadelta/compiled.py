@@ -134,8 +134,9 @@ def _overload(name: str, function: Any, arguments: tuple[Any, ...]) -> Any:
     try:
         return compiled_overload(function, arguments)
     except NumbaError as error:
-        # The cause tells where in the user's function; its first line names a pass of Numba.
-        reason = [*str(error).splitlines()[1:2], ""][0].strip().rstrip(":")
+        # The cause tells where in the user's function.  Its first lines name passes of Numba.
+        lines = [line for line in str(error).splitlines() if not line.startswith("Failed in")]
+        reason = "".join(lines[:1]).rstrip(":")
         raise TypeError(f"{name} could not be compiled for ({given}): {reason}") from error
 
 

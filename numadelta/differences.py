@@ -17,7 +17,7 @@ from numadelta.arrays import as_real_array
 from numadelta.jit import loop
 
 # Central differences in the place of forward ones take longer steps, or they would evaluate points
-# again.
+# again (as they do where a bound is nearer).
 TURNED = 2
 
 SCHEMES = ("2-point", "3-point", "cs")

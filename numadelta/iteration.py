@@ -1,8 +1,8 @@
 """One iteration of `minimize`, as questions and answers, for every driver.
 
-A driver, be it the Python loop, the compiled one or that of a batch, asks for the next point
-(`propose`), evaluates the objective there, and tells what it found (`take_value`, then `accept` or
-`reject`), until ``run["end"]`` is no longer `RUNNING`.  So all drivers make the same iterates.
+A driver, in Python (`descent`) or compiled (`compiled_loop`), asks for the next point (`propose`),
+evaluates the objective there, and tells what it found (`take_value`, then `accept` or `reject`),
+until ``run["end"]`` is no longer `RUNNING`.  So all drivers make the same iterates.
 
 Without a safeguard the steps are those of `numadelta.paper`.  Nothing here checks its arguments.
 
@@ -107,7 +107,7 @@ def propose(vectors, run, settings):
     """Write to POINT where to evaluate next, or end the run."""
     if run["nit"] < 0:
         return
-    reserve = 1 + run["grad_cost"]
+    reserve = run["grad_cost"] + (run["central"] != TURNING)
     if settings["averaging"] != 0:
         reserve *= 2
     if run["nfev"] + reserve > settings["maxfev"]:

@@ -28,7 +28,7 @@ class Batches:
         self.rows = x.shape[0]
         self.size = batch_size
         self.count = -(-self.rows // batch_size)
-        self.grad = np.zeros_like(theta)
+        self.grad = np.ones_like(theta)  # not zero before there is one, see `gradients_vanish`
         self._views = layer_views(theta, network.sizes)
         self._grads = layer_views(self.grad, network.sizes)
         self.tail = self.rows % batch_size or batch_size  # rows of the last batch
@@ -70,3 +70,13 @@ class Batches:
         if weight is not None:
             self.sample_weight.take(rows, 0, weight, "clip")  # type: ignore[union-attr]
         return workspace.loss_and_grad(self._views, self._grads, x, y, weight, keys)
+
+    def gradients_vanish(self) -> bool:
+        """Tell whether all gradients are zero, that of the last step and of the batches now."""
+        if self.grad.any():
+            return False
+        for start in range(0, self.rows, self.size):
+            self.backpropagate(np.arange(start, min(start + self.size, self.rows)))
+            if self.grad.any():
+                return False
+        return True

@@ -49,9 +49,10 @@ def hold_out(
     if by_class:
         classes, counts = np.unique(samples.y, return_counts=True)
         if counts.min() == 1:
+            lonely = classes.tolist()[counts.argmin()]
             raise ValueError(
-                f"validation_fraction is {fraction}, but class {classes[counts.argmin()].item()!r} "
-                "has only 1 sample, which can be held out or trained on, not both"
+                f"validation_fraction is {fraction}, but class {lonely!r} has only 1 sample, which "
+                "can be held out or trained on, not both"
             )
 
     def split(stratify: Any) -> Any:

@@ -260,8 +260,8 @@ class Training:
             texts.append(
                 f"interrupted by {self.history.interrupted} {place}; the network can be used"
             )
-        elif self.history.epoch and self.history["grad_norm"][-1] == 0 < self.history["loss"][-1]:
-            if not self.batches.grad.any():  # of the last step; the norm is that of some others
+        elif self.history.epoch and (self.history["loss"][-1] or 0) > 0:
+            if self.batches.gradients_vanish():
                 texts.append(
                     "all gradients are zero, every unit may be dead; try scaled inputs, a smaller "
                     "lr or another activation"

@@ -140,6 +140,11 @@ def test_a_constant_column_of_a_file_without_header_is_named_by_its_place(table,
     assert "constant, so not used: column 3\n" in capsys.readouterr().out
 
 
+def test_a_table_of_bools_alone_has_no_header(table):
+    source = load(table("False,no\n" + "True,yes\n" * 20 + "False,no\n" * 19))
+    assert len(source.x_train) + len(source.x_test) == 40 and source.columns is None
+
+
 def test_many_classes_of_numbers_are_told(table, capsys):
     rows = "".join(f"{k % 7},{k % 11}\n" for k in range(110))
     path = table("a,age\n" + rows)
@@ -229,8 +234,8 @@ def test_images_have_one_mean_and_tables_one_for_each_column():
     x = np.array([[0, 10], [4, 10]])
     y = np.array([0, 1])
     table = scaling.Scaling.of(sources.Source("t", x, y, x, y, classes=[0, 1]))
-    assert (table.mean, table.scale) == ([2.0, 10.0], [2.0, 1.0])
-    np.testing.assert_array_equal(table.samples(x), [[-1, 0], [1, 0]])
+    assert (table.mean, table.scale) == ([2.0, 10.0], [2.0, np.inf])  # the second is constant
+    np.testing.assert_array_equal(table.samples(x + [0, 99]), [[-1, 0], [1, 0]])
     images = scaling.Scaling.of(sources.Source("i", x, y, x, y, classes=[0, 1], images=True))
     assert (images.mean, images.scale) == (6.0, np.float32(np.sqrt(18)))
     prices = scaling.Scaling.of(sources.Source("p", x, np.array([10.0, 30.0]), x, y))

@@ -222,6 +222,7 @@ def test_a_rate_of_zero_is_no_success():
 def test_a_kink_is_found(place):
     found = nd.minimize(lambda x: (abs(x - place).sum(), np.sign(x - place)), [1, -2], jac=True)
     np.testing.assert_allclose(found.x, place, atol=1e-6)
+    assert found.nfev < (500 if place else 10_000)  # zero is approached relatively, to the end
 
 
 def test_what_has_no_minimum_ends_without_success():
@@ -368,11 +369,12 @@ def test_a_run_along_a_wall_does_not_begin_anew_for_ever():
     assert result.nfev < 5000
 
 
-def test_where_the_value_is_at_rest_beginning_anew_costs_little():
+@pytest.mark.parametrize("place", [[0, 0, 0], [0.3, -0.2, 0.7]], ids=str)
+def test_where_the_value_is_at_rest_beginning_anew_costs_little(place):
     A = np.diag([1.0, 10.0, 100.0])
 
     def fun(x):
-        away = x - [0.3, -0.2, 0.7]
+        away = x - place
         return 1000 + away @ A @ away, 2 * A @ away
 
     without = nd.minimize(fun, np.ones(3), jac=True, gtol=1e-3)
@@ -380,7 +382,7 @@ def test_where_the_value_is_at_rest_beginning_anew_costs_little():
     assert result.success
     assert result.nfev < without.nfev + 40
     limited = nd.minimize(fun, np.ones(3), jac=True, gtol=0, maxfev=result.nfev - 1)
-    assert (limited.success, limited.nit) == (True, result.nit)
+    assert limited.success and limited.nit >= result.nit - 1
 
 
 @pytest.mark.parametrize("maxiter", [1, 2, 10, 57])
@@ -659,6 +661,13 @@ def test_more_may_be_asked_for_than_forward_differences_can_tell(gtol):
     # To begin anew with better differences is no step.
     assert len(found.allvecs) == found.nit + 1
     assert len({x.tobytes() for x in found.allvecs}) == found.nit + 1
+
+
+def test_as_many_evaluations_as_a_run_takes_are_enough():
+    for k in range(0, 100_000, 9000):
+        whole = nd.minimize(far, [0.0, 0.0], (float(k),))
+        again = nd.minimize(far, [0.0, 0.0], (float(k),), maxfev=whole.nfev)
+        assert (again.success, again.nfev) == (whole.success, whole.nfev)
 
 
 def test_maxfev_is_not_exceeded_when_differences_become_central():

@@ -639,6 +639,11 @@ def test_the_part_that_is_held_out_is_stratified_and_the_same_in_a_warm_start():
 
 BAD_SPLITS = {
     "one row of a class": ({}, np.where(np.arange(ROWS) == 0, "rare", BINARY), "'rare' has only 1"),
+    "one row of objects": (
+        {},
+        np.where(np.arange(ROWS) == 0, "rare", BINARY).astype(object),
+        "'rare' has only 1",
+    ),
     "too little": ({"validation_fraction": 0.01}, INDICATORS, "which is 1 of 60 samples"),
     "nothing left": ({"validation_fraction": 0.999}, CLASSES, "cannot be held out"),
 }

@@ -32,14 +32,17 @@ class Scaling:
         """
         x = source.x_train
         if source.images:
-            mean, scale = float(x.mean(dtype="float32")), float(x.std(dtype="float32"))
-            scaling = cls(mean, scale)
+            scaling = cls(float(x.mean(dtype="float32")), float(x.std(dtype="float32")))
         else:
-            scaling = cls(*_by_column(f"{source.name}: column", x))
+            mean, deviation = _by_column(f"{source.name}: column", x)
+            # A constant column tells nothing; another value in new data must not count either.
+            deviation[constant_columns(source)] = np.inf
+            scaling = cls(mean.tolist(), deviation.tolist())
         if source.classes is None:
             y = source.y_train.reshape(len(source.y_train), -1)
             target = f"{source.name}: target"
-            scaling.target_mean, scaling.target_scale = _by_column(target, y)
+            mean, deviation = _by_column(target, y)
+            scaling.target_mean, scaling.target_scale = mean.tolist(), deviation.tolist()
         return scaling
 
     def samples(self, X: NDArray[Any]) -> NDArray[np.float32]:
@@ -88,7 +91,7 @@ CELLS = 2**20
 NAMES = tuple(Scaling.__dataclass_fields__)
 
 
-def _by_column(name: str, x: NDArray[Any]) -> tuple[list[float], list[float]]:
+def _by_column(name: str, x: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
     with np.errstate(over="ignore", invalid="ignore"):
         mean = x.mean(axis=0, dtype=np.float64)
         scale = np.sqrt(_variance(x, mean))
@@ -97,7 +100,7 @@ def _by_column(name: str, x: NDArray[Any]) -> tuple[list[float], list[float]]:
     good = np.isfinite(mean) & np.isfinite(scale) & (scale > 0)
     if not good.all():
         raise ValueError(f"{name} {np.argmin(good) + 1} is too large or too small to be scaled")
-    return mean.tolist(), scale.tolist()
+    return mean, scale
 
 
 def _is_constant(x: NDArray[Any]) -> NDArray[np.bool_]:
@@ -135,8 +138,6 @@ def make_net(
         input_dropout=chosen["input_dropout"],
         seed=seed,
     )
-    # Or they would stay as random as they are, and count where new data has another value.
-    net.weights[0][constant_columns(source)] = 0
     notes = {
         "dataset": source.name,
         "classes": source.classes,

@@ -228,12 +228,14 @@ def _has_all(row: list[str], known: Iterable[str]) -> bool:
 
 
 def _is_header(rows: list[list[str]]) -> bool:
-    """Tell whether the first row has no numbers, a word above numbers only or a target's name.
+    """Tell whether the first row has no data, a word above numbers only or a target's name.
 
     Or if it counts from 0, as a data frame without names does, and the rows do not go on so.
     Other rows of numbers are taken for data.
     """
     first = [text.strip().lower() for text in rows[0]]
+    if any(text in TRUTH for text in first):
+        return False
     if not any(map(_is_number, first)):
         return True
     words = [k for k, text in enumerate(first) if text not in MISSING and not _is_number(text)]
