@@ -1,4 +1,9 @@
-"""ADADELTA's averages over the accepted steps of `minimize`, and the rates they give."""
+"""ADADELTA's averages over the accepted steps of `minimize`, and the rates they give.
+
+SQUARE_AVG holds E[y^2], of the changes of the gradient, where the paper has E[g^2].  So the rates
+are a secant estimate of the inverse Hessian's diagonal, in whose units Zeiler (2012, section 3.2)
+wants them to be.
+"""
 
 from __future__ import annotations
 
@@ -21,6 +26,7 @@ from numadelta.state import (
     UPPER,
     X,
     inlined,
+    is_free,
 )
 
 # The first step changes x by at least so many of its roundings, in each coordinate.
@@ -79,8 +85,11 @@ def update_averages(vectors, run, settings, first):
             # What does not move, for want of a gradient or at a bound, keeps its rate for later.
             if step != 0:
                 acc_delta = flush(average(acc_delta, step, rho, decay), tiny)
-            scaled = grad_scale * grad
-            square_avg = flush(average(vectors[SQUARE_AVG, i], scaled, rho, decay), tiny)
+            # So does what a bound stops, though its gradient goes on changing.
+            scaled = grad_scale * (grad if first else change)
+            square_avg = vectors[SQUARE_AVG, i]
+            if first or is_free(x, grad, vectors[LOWER, i], vectors[UPPER, i]):
+                square_avg = flush(average(square_avg, scaled, rho, decay), tiny)
             # No eps here: it is where E[dx^2] starts, and then the averages set the scale.
             rate = grad_scale * effective_rate(square_avg, acc_delta, tiny)
             vectors[ACC_DELTA, i] = acc_delta

@@ -10,12 +10,13 @@ The method
 ----------
 `docs/minimize.md` explains it.  A step is
 
-    s = a * v - theta * eta * (g - b * y),    eta = sqrt(E[dx^2]) / sqrt(E[g^2])
+    s = a * v - theta * eta * (g - b * y),    eta = sqrt(E[dx^2]) / sqrt(E[y^2])
 
 with ADADELTA's averages over accepted steps, v the last step and y the change of the gradient
-along it.  The numbers a, b and theta make it the step of the self-scaling memoryless BFGS method
-(Shanno 1978; Nocedal and Wright, *Numerical Optimization*, section 7.2) whose diagonal are
-ADADELTA's rates.  Without memory, theta = lr and a = b = 0: the step of the paper.
+along it; at the start y is the gradient, so that the first step is the paper's.  The numbers a, b
+and theta make it the step of the self-scaling memoryless BFGS method (Shanno 1978; Nocedal and
+Wright, *Numerical Optimization*, section 7.2) whose diagonal are ADADELTA's rates.  Without memory,
+theta = lr and a = b = 0.
 """
 
 from __future__ import annotations
@@ -261,7 +262,8 @@ def _shorten(vectors, run, settings, factor):
             run["alpha"] = max(alpha, 1)
     elif run["rejections"] >= _MAX_REJECTIONS:
         # ADADELTA's own step promised less than counts, were the rate one.
-        worthless = -run["slope"] < settings["lr"] * settings["ftol"] * abs(run["value"])
+        least = _PROMISE * settings["lr"] * settings["ftol"] * abs(run["value"])
+        worthless = -run["slope"] < least
         run["end"] = FTOL if worthless and run["blocked"] == 0 else PRECISION
     if settings["reach"] > 0 and run["central"] == FORWARD and run["end"] != FTOL:
         _turn_to_central(vectors, run, settings)

@@ -155,8 +155,8 @@ def minimize(
 
     Notes
     -----
-    The step is ``a * v - theta * eta * (g - b * y)`` with the rates ``eta = sqrt(E[dx^2]) /
-    sqrt(E[g^2])`` of ADADELTA [1]_, the last step v and the change y of the gradient along it;
+    The step is ``a * v - theta * eta * (g - b * y)`` with rates ``eta = sqrt(E[dx^2]) /
+    sqrt(E[y^2])`` as ADADELTA's [1]_, the last step v and the change y of the gradient along it;
     a, b and theta make it that of self-scaling memoryless BFGS [2]_.  It is accepted by Armijo's
     condition.  Coordinates that a bound stops are left out, and trial points are clipped.  A trial
     that is not finite is a rejected one, so the objective may be NaN where it is not defined.
