@@ -26,7 +26,6 @@ from numadelta.state import (
     UPPER,
     X,
     inlined,
-    is_free,
 )
 
 # The first step changes x by at least so many of its roundings, in each coordinate.
@@ -82,14 +81,11 @@ def update_averages(vectors, run, settings, first):
         vectors[RATE, i] = 0
         if vectors[LOWER, i] < vectors[UPPER, i]:
             acc_delta = vectors[ACC_DELTA, i]
-            # What does not move, for want of a gradient or at a bound, keeps its rate for later.
+            # What does not move, for want of a gradient or at a bound, is to move later.
             if step != 0:
                 acc_delta = flush(average(acc_delta, step, rho, decay), tiny)
-            # So does what a bound stops, though its gradient goes on changing.
             scaled = grad_scale * (grad if first else change)
-            square_avg = vectors[SQUARE_AVG, i]
-            if first or is_free(x, grad, vectors[LOWER, i], vectors[UPPER, i]):
-                square_avg = flush(average(square_avg, scaled, rho, decay), tiny)
+            square_avg = flush(average(vectors[SQUARE_AVG, i], scaled, rho, decay), tiny)
             # No eps here: it is where E[dx^2] starts, and then the averages set the scale.
             rate = grad_scale * effective_rate(square_avg, acc_delta, tiny)
             vectors[ACC_DELTA, i] = acc_delta

@@ -497,6 +497,17 @@ def test_coordinates_of_scales_that_differ_by_twelve_orders_are_no_obstacle(name
     assert found.fun - 1 == pytest.approx(problem.minimum, abs=1e-6)
 
 
+@pytest.mark.skipif(config.DISABLE_JIT, reason="takes a minute")
+def test_rates_from_changes_of_the_gradient_soon_know_the_scales():
+    rng = np.random.default_rng(0)
+    logarithms = []
+    for name in [name for name in PROBLEMS if name != "Rosenbrock 100"] * 10:
+        scales = 10.0 ** rng.uniform(-3, 3, PROBLEMS[name].x0.size)
+        logarithms.append(np.log(solve(PROBLEMS[name], scales=scales, gtol=1e-8).nfev))
+    # With the gradients in the place of their changes it would be 86.5.
+    assert np.exp(np.mean(logarithms)) < 80
+
+
 @pytest.mark.parametrize("power", [-800, -40, -7, 7, 40, 800])
 @pytest.mark.parametrize("name", EASY)
 def test_a_power_of_two_times_the_objective_changes_no_bit(name, power):
