@@ -35,9 +35,10 @@ def minimize(
 ) -> OptimizeResult:
     """Minimise a function of several variables with ADADELTA.
 
-    With its safeguard, the default, each step decreases the value: ADADELTA's rates are the
-    diagonal of a memoryless BFGS step, which a line search makes shorter where needed.  Without,
-    the method is that of the paper, for noisy objectives: each step is taken, whatever the value.
+    With its safeguard, the default, each step decreases the value: rates as ADADELTA's, but from
+    the changes of the gradient, are the diagonal of a memoryless BFGS step, which a line search
+    makes shorter where needed.  Without, the method is that of the paper, for noisy objectives:
+    each step is taken, whatever the value.
 
     Parameters
     ----------
