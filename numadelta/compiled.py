@@ -24,7 +24,7 @@ from numadelta.ticker import ticks
 
 
 class Compiled(NamedTuple):
-    """An objective as the compiled drivers take it: what to pass, and its Numba types."""
+    """An objective as the compiled loop takes it: what to pass, and its Numba types."""
 
     fun: int
     jac: int | None
@@ -136,8 +136,8 @@ def _overload(name: str, function: Any, arguments: tuple[Any, ...]) -> Any:
     except NumbaError as error:
         # The cause tells where in the user's function.  Its first lines name passes of Numba.
         lines = [line for line in str(error).splitlines() if not line.startswith("Failed in")]
-        reason = "".join(lines[:1]).rstrip(":")
-        raise TypeError(f"{name} could not be compiled for ({given}): {reason}") from error
+        text = ": ".join([f"{name} could not be compiled for ({given})", *lines[:1]])
+        raise TypeError(text.rstrip(":")) from error
 
 
 def _check_results(jac: Any, is_complex: bool, value: Any, second: Any = None) -> None:
@@ -188,7 +188,7 @@ _NO_STEPS = np.empty(0)
 
 
 def differencing(differences: Differences | None) -> tuple[int, NDArray[Any]]:
-    """Return the scheme and the steps as the compiled drivers take them."""
+    """Return the scheme and the steps as the compiled loop takes them."""
     return (-1, _NO_STEPS) if differences is None else (differences.scheme, differences.rel_step)
 
 

@@ -57,7 +57,10 @@ def advance(
     settings: NDArray[Any],
     one_step: bool = True,
 ) -> tuple[int, bool]:
-    """Evaluate one point; return what ended the run, and whether the point became an iterate."""
+    """Evaluate one point; return what ended the run, and whether the point became an iterate.
+
+    That is never more than the `one_step` which `numadelta.compiled.advance` may exceed.
+    """
     end, is_known = _ask(vectors, runs, settings)
     if end != state.RUNNING:
         return end, False

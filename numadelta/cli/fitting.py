@@ -15,7 +15,7 @@ import numadelta
 from numadelta import files
 from numadelta.cli import options, pictures, resuming, sources
 from numadelta.cli.options import SIGNALS
-from numadelta.cli.scaling import Scaling, constant_columns, folded, make_net
+from numadelta.cli.scaling import Scaling, folded, make_net
 from numadelta.cli.sources import Source
 
 # So many classes of numbers might be quantities.
@@ -106,14 +106,14 @@ def _set_up(chosen: dict[str, Any], known: bool, quiet: bool) -> Setup:
     train = scaling.part(source.x_train, source.y_train)
     test = scaling.part(source.x_test, source.y_test)
     if not quiet:
-        _tell(source, chosen)
+        _tell(source, scaling, chosen)
         if validation is None:
             print("val_loss and val_score are of the test data; --early-stopping holds a tenth out")
     shown = test if validation is None else scaling.part(*validation)
     return Setup(net, source, train, shown, test)
 
 
-def _tell(source: Source, chosen: dict[str, Any]) -> None:
+def _tell(source: Source, scaling: Scaling, chosen: dict[str, Any]) -> None:
     """Print what was guessed of the data."""
     notes = []
     if source.first_line is not None:
@@ -126,8 +126,7 @@ def _tell(source: Source, chosen: dict[str, Any]) -> None:
             f"the targets are taken for {len(classes)} classes; --task regression takes them for "
             "numbers"
         )
-    if len(constant := constant_columns(source)):
-        names = [_name_of(source, k) for k in constant.tolist()]
+    if names := [_name_of(source, k) for k in scaling.constant_columns]:
         notes.append(f"constant, so not used: column {', '.join(names[:NAMED_COLUMNS])}")
         if len(names) > NAMED_COLUMNS:
             notes[-1] += f" and {len(names) - NAMED_COLUMNS} more"

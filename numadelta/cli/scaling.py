@@ -35,15 +35,19 @@ class Scaling:
             scaling = cls(float(x.mean(dtype="float32")), float(x.std(dtype="float32")))
         else:
             mean, deviation = _by_column(f"{source.name}: column", x)
-            # A constant column tells nothing; another value in new data must not count either.
-            deviation[constant_columns(source)] = np.inf
             scaling = cls(mean.tolist(), deviation.tolist())
         if source.classes is None:
             y = source.y_train.reshape(len(source.y_train), -1)
             target = f"{source.name}: target"
             mean, deviation = _by_column(target, y)
+            deviation[np.isinf(deviation)] = 1.0  # another value is an error of the network
             scaling.target_mean, scaling.target_scale = mean.tolist(), deviation.tolist()
         return scaling
+
+    @property
+    def constant_columns(self) -> list[int]:
+        """The places of a table's columns of which a training learns nothing."""
+        return np.flatnonzero(np.isinf(self.scale)).tolist()
 
     def samples(self, X: NDArray[Any]) -> NDArray[np.float32]:
         """Standardise samples."""
@@ -92,25 +96,21 @@ NAMES = tuple(Scaling.__dataclass_fields__)
 
 
 def _by_column(name: str, x: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return means and deviations, the latter infinite where all values are the same.
+
+    Such a column tells nothing; divided by infinity, another value in new data does not count.
+    """
     with np.errstate(over="ignore", invalid="ignore"):
         mean = x.mean(axis=0, dtype=np.float64)
         scale = np.sqrt(_variance(x, mean))
     # Asked of the range: the deviation of a constant may be rounded up from zero.
-    scale[_is_constant(x)] = 1.0
+    constant = x.min(axis=0) == x.max(axis=0)
+    scale[constant] = 1.0
     good = np.isfinite(mean) & np.isfinite(scale) & (scale > 0)
     if not good.all():
         raise ValueError(f"{name} {np.argmin(good) + 1} is too large or too small to be scaled")
+    scale[constant] = np.inf
     return mean, scale
-
-
-def _is_constant(x: NDArray[Any]) -> NDArray[np.bool_]:
-    """Tell which columns have the same value in all rows."""
-    return x.min(axis=0) == x.max(axis=0)
-
-
-def constant_columns(source: Source) -> NDArray[np.intp]:
-    """Return the places of a table's columns of which a training learns nothing."""
-    return np.flatnonzero([] if source.images else _is_constant(source.x_train))
 
 
 def _variance(x: NDArray[Any], mean: NDArray[np.float64]) -> NDArray[np.float64]:
