@@ -125,7 +125,10 @@ def learning_curves(
             )
     _label_epochs(ax, epochs)
     ax.set_ylabel("loss", color="tab:blue")
-    _label_powers(ax)
+    losses = [loss for name in ("loss", "val_loss") for loss in history.history.get(name, ())]
+    # A loss of the user's own, such as a log-likelihood, may be negative.
+    if not any(loss is not None and loss < 0 for loss in losses) and any(losses):
+        _label_powers(ax)
     ax.legend(handles=lines, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, frameon=False)
     return ax
 

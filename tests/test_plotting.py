@@ -86,6 +86,17 @@ def test_learning_curves_name_their_own_lines_only(pyplot, history):
     assert "mine" not in [text.get_text() for text in ax.get_legend().get_texts()]
 
 
+@pytest.mark.parametrize(
+    ("losses", "scale"),
+    [([2.0, 0.5], "log"), ([2.0, 0.0], "log"), ([2.0, -0.5], "linear"), ([0.0, 0.0], "linear")],
+)
+def test_losses_are_drawn_in_powers_unless_one_is_negative(pyplot, losses, scale):
+    history = History()
+    for loss in losses:
+        history.append({"loss": loss})
+    assert plotting.learning_curves(history).get_yscale() == scale
+
+
 def test_learning_curves_of_what_is_no_history_are_refused(pyplot):
     with pytest.raises(TypeError, match="history is of type MLP, .* an estimator's is history_"):
         plotting.learning_curves(MLP((2, 3)))
