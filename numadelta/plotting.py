@@ -16,6 +16,7 @@ from numadelta.ranking import ranked
 if TYPE_CHECKING:
     from numadelta.mlp import MLP
 
+LOSSES = ("loss", "val_loss")
 # A larger confusion matrix would take a minute to draw, with numbers that nobody could read.
 MOST_NUMBERS = 40
 
@@ -125,9 +126,9 @@ def learning_curves(
             )
     _label_epochs(ax, epochs)
     ax.set_ylabel("loss", color="tab:blue")
-    losses = [loss for name in ("loss", "val_loss") for loss in history.history.get(name, ())]
+    losses = [loss or 0.0 for name in LOSSES for loss in history.history.get(name, ())]
     # A loss of the user's own, such as a log-likelihood, may be negative.
-    if not any(loss is not None and loss < 0 for loss in losses) and any(losses):
+    if any(loss > 0 for loss in losses) and not any(loss < 0 for loss in losses):
         _label_powers(ax)
     ax.legend(handles=lines, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, frameon=False)
     return ax
