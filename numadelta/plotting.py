@@ -128,7 +128,7 @@ def learning_curves(
     ax.set_ylabel("loss", color="tab:blue")
     losses = [loss or 0.0 for name in LOSSES for loss in history.history.get(name, ())]
     # A loss of the user's own, such as a log-likelihood, may be negative.
-    if any(loss > 0 for loss in losses) and not any(loss < 0 for loss in losses):
+    if any(0 < loss < math.inf for loss in losses) and not any(loss < 0 for loss in losses):
         _label_powers(ax)
     ax.legend(handles=lines, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, frameon=False)
     return ax
