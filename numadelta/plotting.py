@@ -126,9 +126,10 @@ def learning_curves(
             )
     _label_epochs(ax, epochs)
     ax.set_ylabel("loss", color="tab:blue")
-    losses = [loss or 0.0 for name in LOSSES for loss in history.history.get(name, ())]
-    # A loss of the user's own, such as a log-likelihood, may be negative.
-    if any(0 < loss < math.inf for loss in losses) and not any(loss < 0 for loss in losses):
+    losses = [loss for name in LOSSES for loss in history.history.get(name, ()) if loss is not None]
+    finite = [loss for loss in losses if math.isfinite(loss)]
+    # A margin loss may reach zero, a log-likelihood be negative.
+    if finite and min(finite) > 0:
         _label_powers(ax)
     ax.legend(handles=lines, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, frameon=False)
     return ax
@@ -486,7 +487,6 @@ def contour_path(
     >>> len(ax.lines) > 0
     True
     """
-    ax = _axes(ax)
     points = np.asarray(path, dtype=float)
     if points.ndim != 2 or points.shape[1] != 2 or not len(points):
         raise ValueError(f"path has shape {points.shape}, but (n, 2) with n > 0 is needed")
@@ -496,9 +496,13 @@ def contour_path(
         around = values.min() - margin, values.max() + margin
         limits.append(around if given is None else given)
     x, y = (np.linspace(low, high, 200) for low, high in limits)
-    heights = np.array([[fun(np.array([a, b])) for a in x] for b in y])
+    heights = np.array([[fun(np.array([a, b])) for a in x] for b in y], dtype=float)
+    heights[~np.isfinite(heights)] = np.nan  # which stays white, as where nothing is defined
+    if np.isnan(heights).all():
+        raise ValueError("fun is nowhere finite in xlim and ylim")
+    ax = _axes(ax)
     # Logarithmic levels: narrow valleys would show no line at equal distances.
-    heights = np.log10(heights - heights.min() + 1e-3)
+    heights = np.log10(heights - np.nanmin(heights) + 1e-3)
     ax.contour(x, y, heights, levels=25, cmap="Greys", linewidths=0.7)
     ax.plot(*points.T, "-", color="tab:red", linewidth=1)
     ax.plot(*points[0], "o", color="tab:red", label="start")

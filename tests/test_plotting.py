@@ -72,6 +72,16 @@ def test_contour_path_refuses_what_is_no_path_in_the_plane(pyplot, path):
     with pytest.raises(ValueError, match=r"path has shape .* but \(n, 2\)"):
         plotting.contour_path(lambda x: 0.0, path)
 
+    assert not pyplot.get_fignums()
+
+
+@pytest.mark.parametrize("hole", [np.nan, np.inf, -np.inf])
+def test_contour_path_leaves_white_where_nothing_is_defined(pyplot, hole):
+    ax = plotting.contour_path(lambda x: x @ x if x[0] > 0 else hole, [[1.0, 1.0], [0.1, 0.0]])
+    assert sum(len(path.vertices) > 0 for path in ax.collections[0].get_paths()) > 5
+    with pytest.raises(ValueError, match="fun is nowhere finite in xlim and ylim"):
+        plotting.contour_path(lambda x: hole, [[1.0, 1.0]])
+
 
 def test_missing_matplotlib_names_the_extra(monkeypatch, history):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
@@ -88,9 +98,15 @@ def test_learning_curves_name_their_own_lines_only(pyplot, history):
 
 @pytest.mark.parametrize(
     ("losses", "scale"),
-    [([2.0, 0.5], "log"), ([2.0, 0.0], "log"), ([2.0, -0.5], "linear"), ([0.0, 0.0], "linear")],
+    [
+        ([2.0, 0.5], "log"),
+        ([2.0, None, np.nan, np.inf], "log"),
+        ([2.0, 0.0], "linear"),
+        ([2.0, -0.5], "linear"),
+        ([np.nan], "linear"),
+    ],
 )
-def test_losses_are_drawn_in_powers_unless_one_is_negative(pyplot, losses, scale):
+def test_losses_are_drawn_in_powers_if_all_are_positive(pyplot, losses, scale):
     history = History()
     for loss in losses:
         history.append({"loss": loss})
