@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import zipfile
 
 import numpy as np
 import pytest
@@ -132,6 +133,48 @@ def trained(tmp_path, text, *arguments):
     options += ["--save", str(tmp_path / "net.npz")]
     assert cli.main(["train", "--dataset", str(tmp_path / "data.csv"), *options]) == 0
     return tmp_path / "net.npz", tmp_path / "data.csv"
+
+
+def test_truth_values_are_scored_however_they_are_written(tmp_path, capsys):
+    X = np.linspace(-1, 1, 20)
+    np.savez(tmp_path / "data.npz", X=X[:, np.newaxis], y=X > 0)
+    options = ["--hidden", "4", "--epochs", "20", "--batch-size", "2", "--quiet"]
+    options += ["--save", str(tmp_path / "net.npz")]
+    assert cli.main(["train", "--dataset", str(tmp_path / "data.npz"), *options]) == 0
+    assert nd.MLP.load(tmp_path / "net.npz").notes["classes"] == [False, True]
+    scores = []
+    for yes, no in (("True", "False"), ("TRUE", "FALSE"), ("1", "0"), ("yes", "no")):
+        path = tmp_path / f"{yes}.csv"
+        path.write_text(
+            "a,target\n" + "".join(f"{x!r},{yes if x > 0 else no}\n" for x in X.tolist())
+        )
+        capsys.readouterr()
+        assert predict(tmp_path / "net.npz", path) == 0
+        scores.append(capsys.readouterr().err.split("accuracy")[1])
+    assert scores[0] == scores[1] == scores[2] and float(scores[0].split("%")[0]) > 80
+    assert float(scores[3].split("%")[0]) == 0
+
+
+def test_notes_of_the_user_are_no_scaling(tmp_path, capsys):
+    X, y = np.random.default_rng(0).normal(size=(9, 2)), np.arange(9) % 2
+    net = nd.MLP((2, 2), seed=3)
+    np.savez(tmp_path / "data.npz", X=X, y=y)
+    printed = []
+    for net.notes in ({}, {"mean": 0.5, "scale": 255}):
+        net.save(tmp_path / "net.npz")
+        assert predict(tmp_path / "net.npz", tmp_path / "data.npz") == 0
+        printed.append(capsys.readouterr())
+    assert printed[0] == printed[1]
+
+
+def test_a_member_that_is_no_array_is_named(tmp_path, capsys):
+    nd.MLP((2, 2)).save(tmp_path / "net.npz")
+    with zipfile.ZipFile(tmp_path / "data.npz", "w") as archive:
+        archive.writestr("X", b"hello")
+    assert predict(tmp_path / "net.npz", tmp_path / "data.npz") == 1
+    assert (
+        "data.npz is damaged or no file of NumPy arrays: X is no array" in capsys.readouterr().err
+    )
 
 
 def test_names_of_digits_are_scored_as_names(tmp_path, capsys):
@@ -335,7 +378,7 @@ def test_models_that_are_none_are_refused(problem, tmp_path, capsys):
     (tmp_path / "no.npz").write_bytes(b"no")
     np.savez(tmp_path / "other.npz", a=np.eye(2))
     net = nd.MLP((2, 2))
-    net.notes = {"mean": [1.0, 2.0, 3.0], "scale": "x"}
+    net.notes = {"scaling": {"mean": [1.0, 2.0, 3.0], "scale": "x"}}
     net.save(tmp_path / "notes.npz")
     np.savez(tmp_path / "empty.npz", z=np.eye(2))
     for model, rows, message in (

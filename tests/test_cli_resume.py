@@ -321,6 +321,20 @@ def test_a_folder_that_cannot_be_resumed_exits_with_1(tmp_path, capsys, content,
     assert line.startswith("numadelta: ") and message in line
 
 
+def test_an_option_that_came_later_is_at_its_default(data, tmp_path, capsys):
+    folder = tmp_path / "run"
+    assert begin(data, folder) == 0
+    file = folder / "train.json"
+    content = json.loads(file.read_text())
+    del content["options"]["shared_delta"]
+    file.write_text(json.dumps(content))
+    assert run("--resume", folder, "--epochs", 4) == 0
+    content["options"]["unheard of"] = 1
+    file.write_text(json.dumps(content))
+    assert run("--resume", folder, "--epochs", 5) == 1
+    assert "its options are not those of a training" in capsys.readouterr().err
+
+
 def test_a_folder_that_is_not_there_exits_with_1(tmp_path, capsys):
     assert run("--resume", tmp_path / "no") == 1
     assert "there is no folder" in capsys.readouterr().err

@@ -95,8 +95,9 @@ def test_the_saved_file_predicts_what_the_trained_network_does(monkeypatch, npz,
             assert train(*arguments, "--save", saved, "--hidden", *hidden) == 0
             net, raw = seen[-1], nd.MLP.load(saved)
             scale = scaling.Scaling.of(load(path, task=task))
-            assert net.notes["mean"] == scale.mean and net.notes["scale"] == scale.scale
-            assert not {"mean", "scale", "target_mean", "target_scale"} & set(raw.notes)
+            noted = net.notes["scaling"]
+            assert noted["mean"] == scale.mean and noted["scale"] == scale.scale
+            assert "scaling" not in raw.notes
             standard = scale.samples(X)
             if task == "classification":
                 assert raw.notes["classes"] == [-3, 997, 1997]
@@ -117,6 +118,16 @@ def test_columns_of_bool_as_pandas_writes_them_are_zeros_and_ones(table):
     both = np.concatenate([source.x_train, source.x_test])
     expected = [(flag.strip().lower() == "true", number) for flag, number, _ in cells * 5]
     assert sorted(both.tolist()) == sorted(map(list, expected))
+
+
+@pytest.mark.parametrize(
+    ("cell", "problem"),
+    [("", "a value is missing \\(''\\)"), ("3", "'3' is not true or false, as others are")],
+)
+def test_in_a_column_of_bool_what_is_none_is_named(table, cell, problem):
+    lines = ["True,1", "False,2", "True,3", f"{cell},4", "False,5"]
+    with pytest.raises(ValueError, match=f"column 'flag', row 4 \\(line 5\\): {problem}"):
+        load(table("flag,label\n" + "\n".join(lines)))
 
 
 def test_a_column_that_is_constant_in_training_counts_nothing_later(table, tmp_path, capsys):
@@ -168,11 +179,11 @@ def test_folding_is_exact_algebra(task):
     loss = "cross_entropy" if task == "classification" else "squared_error"
     net = nd.MLP((3, 4, 2), loss=loss, dtype=np.float64, seed=1)
     mean, scale = [1e3, 0.0, -2.0], [0.5, 1.0, 20.0]
-    net.notes = {"mean": mean, "scale": scale, "mine": 1}
+    net.notes = {"scaling": {"mean": mean, "scale": scale}, "mine": 1}
     X = rng.normal(size=(9, 3)) * scale + mean
     expected = net.predict((X - mean) / scale)
     if task == "regression":
-        net.notes |= {"target_mean": [5.0, -1.0], "target_scale": [10.0, 0.1]}
+        net.notes["scaling"] |= {"target_mean": [5.0, -1.0], "target_scale": [10.0, 0.1]}
         expected = expected * [10.0, 0.1] + [5.0, -1.0]
     raw = scaling.folded(net)
     assert raw.notes == {"mine": 1}

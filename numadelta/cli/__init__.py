@@ -13,7 +13,7 @@ from contextlib import suppress
 from typing import Any, TextIO
 
 import numadelta
-from numadelta.cli import info, options, predict, sweep, train
+from numadelta.cli import bench, info, predict, sweep, train
 from numadelta.cli.options import SIGNALS, UsageError
 from numadelta.interrupts import Terminated
 
@@ -78,42 +78,9 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="numadelta", description="ADADELTA for NumPy.")
     parser.add_argument("--version", action="version", version=numadelta.__version__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for module in (train, predict, sweep):
+    for module in (train, predict, sweep, bench, info):
         module.add_to(commands)
-
-    bench = commands.add_parser(
-        "bench",
-        help="compare speed with other libraries",
-        description="Compare speed and memory with other libraries and with the machine's limits.",
-    )
-    bench.set_defaults(command=_bench)
-    bench.add_argument(
-        "--quick", action="store_true", help="smaller and fewer jobs, in a minute at most"
-    )
-    bench.add_argument("--json", action="store_true", help="print JSON instead of a table")
-    bench.add_argument(
-        "--plot", type=options.picture, metavar="FILE.png", help="draw the medians of all jobs"
-    )
-    bench.add_argument(
-        "--growth",
-        type=options.path,
-        metavar="DIR",
-        help="measure how time grows with the size instead, with pictures in DIR",
-    )
-    info.add_to(commands)
     return parser
-
-
-def _bench(arguments: argparse.Namespace) -> int:
-    if arguments.growth is not None:
-        if arguments.plot is not None:
-            raise UsageError("--plot is for the comparison, --growth DIR has pictures of its own")
-        from numadelta.bench import growth
-
-        return growth.run(str(arguments.growth), arguments.quick, arguments.json)
-    from numadelta import bench
-
-    return bench.run(quick=arguments.quick, json=arguments.json, plot=arguments.plot)
 
 
 def _fail(error: Exception, status: int) -> int:

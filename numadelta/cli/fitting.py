@@ -8,23 +8,12 @@ import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-
 import numadelta
 from numadelta import files
-from numadelta.cli import options, pictures, resuming, sources
+from numadelta.cli import pictures, resuming
 from numadelta.cli.options import SIGNALS
-from numadelta.cli.scaling import Scaling, folded, make_net
-from numadelta.cli.sources import Source
-
-# So many classes of numbers might be quantities.
-MANY_CLASSES = 10
-# So many columns are named in a note.
-NAMED_COLUMNS = 5
-
-# Samples and targets, scaled.
-Part = tuple[NDArray[np.float32], NDArray[Any]]
+from numadelta.cli.scaling import folded
+from numadelta.cli.setup import Part, Setup, prepare
 
 
 class Places(NamedTuple):
@@ -33,17 +22,6 @@ class Places(NamedTuple):
     checkpoint: Path | None
     plot: Path | None
     save: Path | None
-
-
-class Setup(NamedTuple):
-    """What is trained, and on what."""
-
-    net: numadelta.MLP
-    source: Source
-    train: Part
-    shown: Part
-    """What the curves show beside it: validation data, where some was set aside, else test data."""
-    test: Part
 
 
 class Fit(NamedTuple):
@@ -72,7 +50,7 @@ def train(
         pictures.prepare(places.plot)
     if places.save is not None:
         files.require_writable_file(places.save)
-    setup = _set_up(chosen, resume, quiet)
+    setup = prepare(chosen, chosen["early_stopping"] is not None, resume, quiet)
     fit = _fit(setup, chosen, saver, resume, quiet)
     if fit.history.interrupted:
         _end_early(setup.net, places)
@@ -91,55 +69,6 @@ def _saver(folder: Path, chosen: dict[str, Any], resume: bool) -> numadelta.Chec
         resuming.refuse_used(folder)
     folder.mkdir(parents=True, exist_ok=True)
     return saver
-
-
-def _set_up(chosen: dict[str, Any], known: bool, quiet: bool) -> Setup:
-    """Load the data and make a network for it; `known` data has been trained on before."""
-    source, validation = sources.load(chosen, known), None
-    if chosen["early_stopping"] is not None:
-        source, validation = source.with_validation()
-    if source.images:
-        chosen["dataset"] = source.name  # a resumed training must not fall back to another
-    options.complete(chosen, source.name, source.images, len(source.y_train))
-    scaling = Scaling.of(source)
-    net = make_net(chosen, source, scaling, chosen["seed"])
-    train = scaling.part(source.x_train, source.y_train)
-    test = scaling.part(source.x_test, source.y_test)
-    if not quiet:
-        _tell(source, scaling, chosen)
-        if validation is None:
-            print("val_loss and val_score are of the test data; --early-stopping holds a tenth out")
-    shown = test if validation is None else scaling.part(*validation)
-    return Setup(net, source, train, shown, test)
-
-
-def _tell(source: Source, scaling: Scaling, chosen: dict[str, Any]) -> None:
-    """Print what was guessed of the data."""
-    notes = []
-    if source.first_line is not None:
-        notes.append(f"the first line is taken for {source.first_line}")
-    if source.target is not None and chosen["target"] is None:
-        notes.append(f"the target is column {source.target!r}")
-    classes = source.classes or []
-    if chosen["task"] is None and len(classes) > MANY_CLASSES and not isinstance(classes[0], str):
-        notes.append(
-            f"the targets are taken for {len(classes)} classes; --task regression takes them for "
-            "numbers"
-        )
-    if names := [_name_of(source, k) for k in scaling.constant_columns]:
-        notes.append(f"constant, so not used: column {', '.join(names[:NAMED_COLUMNS])}")
-        if len(names) > NAMED_COLUMNS:
-            notes[-1] += f" and {len(names) - NAMED_COLUMNS} more"
-    for note in notes:
-        print(f"{source.name}: {note}")
-
-
-def _name_of(source: Source, feature: int) -> str:
-    """Return the name of a feature's column, or its number in the file, from 1."""
-    if source.columns is not None:
-        return source.columns[feature]
-    before_target = not isinstance(source.target, int) or feature + 1 < source.target
-    return str(feature + 1 if before_target else feature + 2)
 
 
 def _fit(

@@ -21,6 +21,7 @@ from numadelta import files
 from numadelta.cli import options, sources, strict_json, tables
 from numadelta.cli.options import NAMED
 from numadelta.cli.scaling import folded
+from numadelta.cli.tables import TRUTH
 
 
 def add_to(commands: Any) -> None:
@@ -198,12 +199,17 @@ def _score(net: numadelta.MLP, X: Any, y: NDArray[Any], labels: Any) -> float | 
             raise ValueError(f"the targets have shape {y.shape}")
         # "01" is not "1", if it is a name.
         names = isinstance(labels[0], str) and y.dtype.kind != "f"
-        key = str if names else _key
+        key = _truth if isinstance(labels[0], bool) else str if names else _key
         pairs = zip(labels, y.tolist(), strict=True)
         return float(np.mean([key(label) == key(true) for label, true in pairs]))
     except (TypeError, ValueError) as error:
         _warn_of_no_score(error)
         return None
+
+
+def _truth(label: Any) -> Any:
+    """Return what equal truth values share, "TRUE" in a table and True."""
+    return _key(TRUTH.get(label.strip().lower(), label) if isinstance(label, str) else label)
 
 
 def _key(label: Any) -> Any:

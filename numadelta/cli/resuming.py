@@ -76,8 +76,9 @@ def read(folder: Path, given: dict[str, Any], known: dict[str, Any]) -> dict[str
     if content.get("version") != FORMAT["version"]:
         raise CheckpointError(f"{path} comes from another version of numadelta")
     options = content.get("options")
-    if not isinstance(options, dict) or options.keys() != known.keys():
+    if not isinstance(options, dict) or not options.keys() <= known.keys():
         raise CheckpointError(f"{path} is damaged: its options are not those of a training")
+    options = known | options  # those that came later were at their defaults
     if not isinstance(options["epochs"], int):
         raise CheckpointError(f"{path} is damaged: epochs is {options['epochs']!r}")
     if not numadelta.Checkpoints(folder).files():

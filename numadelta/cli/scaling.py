@@ -84,15 +84,9 @@ class Scaling:
         """Standardise samples and their targets."""
         return self.samples(X), self.targets(y)
 
-    def notes(self) -> dict[str, Any]:
-        """Return what a network notes of it."""
-        return {name: value for name, value in asdict(self).items() if value is not None}
-
 
 # So many cells are copied in float64 at a time.
 CELLS = 2**20
-
-NAMES = tuple(Scaling.__dataclass_fields__)
 
 
 def _by_column(name: str, x: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
@@ -143,7 +137,7 @@ def make_net(
         "classes": source.classes,
         "columns": source.columns,
         "target": source.target,
-        **scaling.notes(),
+        "scaling": asdict(scaling),
     }
     net.notes = {name: value for name, value in notes.items() if value is not None}
     return net
@@ -156,10 +150,10 @@ def folded(net: numadelta.MLP) -> numadelta.MLP:
     network is in float64: where a column's mean is large against its deviation, the folded bias
     cancels nearly all of the sum.  It has no weight decay, which would mean other weights.
     """
-    if "mean" not in net.notes or "scale" not in net.notes:
+    if "scaling" not in net.notes:
         return net
-    kept = {name: value for name, value in net.notes.items() if name not in NAMES}
-    scaling = Scaling(**{name: value for name, value in net.notes.items() if name in NAMES})
+    kept = {name: value for name, value in net.notes.items() if name != "scaling"}
+    scaling = Scaling(**net.notes["scaling"])
     new = numadelta.MLP(
         net.layer_sizes,
         activation=net.activation,

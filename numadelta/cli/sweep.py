@@ -9,9 +9,9 @@ from contextlib import nullcontext, redirect_stdout
 from typing import Any
 
 from numadelta import extras, files
-from numadelta.cli import options, pictures, sources, strict_json
+from numadelta.cli import options, pictures, strict_json
 from numadelta.cli.options import UsageError
-from numadelta.cli.scaling import Scaling, make_net
+from numadelta.cli.setup import prepare
 
 GRID = {"lr": [1.0], "rho": [0.9, 0.95, 0.99], "eps": [1e-8, 1e-6, 1e-4]}
 
@@ -94,15 +94,12 @@ def run(arguments: argparse.Namespace) -> int:
 def _sweep(chosen: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
     from numadelta.grid import sweep
 
-    source, validation = sources.load(chosen).with_validation()
-    options.complete(chosen, source.name, source.images, len(source.y_train))
-    scaling = Scaling.of(source)
-    net = make_net(chosen, source, scaling)
+    net, source, train, validation, _ = prepare(chosen, True, False, chosen["quiet"])
     started = time.perf_counter()
     found = sweep(
         net,
-        *scaling.part(source.x_train, source.y_train),
-        validation_data=scaling.part(*validation),
+        *train,
+        validation_data=validation,
         lr=chosen["lr"],
         rho=chosen["rho"],
         eps=chosen["eps"],

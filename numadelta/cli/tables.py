@@ -57,7 +57,7 @@ class Table:
         raise ValueError(f"{self.path} has no column {column!r}; it {has} (numbers count from 1)")
 
     def guess_target(self) -> int | None:
-        """Return the place of the column that a target's name, if there is one."""
+        """Return the place of the first column with a usual name for a target, or None."""
         names = [name.lower() for name in self.names or ()]
         return next((names.index(name) for name in TARGETS if name in names), None)
 
@@ -87,10 +87,16 @@ class Table:
         return matrix
 
     def _complain(self, column: int, what: str = "features") -> None:
-        for number, row in enumerate(self.rows):
-            text = row[column].strip()
+        # In a column of truth values it is the others that are wrong.
+        cells = [row[column].strip() for row in self.rows]
+        truth = TRUTH if sum(text.lower() in TRUTH for text in cells) > len(cells) / 2 else ()
+        for number, text in enumerate(cells):
             if text.lower() in MISSING:
                 problem = f"a value is missing ({text!r})"
+            elif text.lower() in truth:
+                continue
+            elif truth:
+                problem = f"{text!r} is not true or false, as others are"
             elif not math.isfinite(_float(text, math.inf)):
                 problem = f"{text!r} is no finite number; {what} must be numbers"
                 if math.isfinite(_float(text.replace(",", ".", 1), math.inf)):
@@ -281,6 +287,9 @@ def read_arrays(path: Path, wanted: Sequence[str]) -> dict[str, NDArray[Any]]:
             if isinstance(content, np.ndarray):
                 content = {"X": content}
             found = {name: content[name] for name in content if name in wanted}
+            for name, array in found.items():
+                if not isinstance(array, np.ndarray):
+                    raise ValueError(f"{name} is no array")
         except MemoryError:
             raise
         except Exception as error:  # the readers of zip and npy raise anything
