@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import io
 import json
 import os
@@ -13,7 +12,7 @@ import time
 import numpy as np
 import pytest
 
-from numadelta import cli
+from numadelta import cli, grid
 
 pytest.importorskip("joblib")
 pytest.importorskip("threadpoolctl")
@@ -72,8 +71,7 @@ def test_defaults_and_a_validation_part_that_is_no_test_data(data, monkeypatch, 
         seen.update(options, net=net, X=X, y=y)
         raise KeyboardInterrupt
 
-    # The package has a function of the module's name.
-    monkeypatch.setattr(importlib.import_module("numadelta.grid"), "sweep", record)
+    monkeypatch.setattr(grid, "sweep", record)
     assert sweep("--dataset", data, "--hidden", "6,5", "--dropout", "0.5") == 130
     assert (seen["lr"], seen["rho"], seen["eps"]) == ([1.0], [0.9, 0.95, 0.99], [1e-8, 1e-6, 1e-4])
     assert (seen["seeds"], seen["n_jobs"], seen["file"], seen["verbose"]) == (3, -1, None, 1)
@@ -88,7 +86,7 @@ def test_a_sweep_that_is_asked_to_end_can_end_its_processes(data, monkeypatch, c
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(10)
 
-    monkeypatch.setattr(importlib.import_module("numadelta.grid"), "_train_all", end)
+    monkeypatch.setattr(grid, "_train_all", end)
     assert sweep("--dataset", data) == 143
     assert capsys.readouterr().err == "numadelta: interrupted\n"
 

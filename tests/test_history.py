@@ -10,7 +10,7 @@ import pytest
 import mlp_reference
 import numadelta as nd
 from mlp_reference import problem
-from numadelta import figures
+from numadelta import metrics
 from numadelta.history import History
 
 SIZES = (4, 6, 3)
@@ -233,7 +233,7 @@ def test_before_any_gradient_they_are_one():
 
 @pytest.mark.parametrize("limit", [1, 2, 5, 10, 20, 21, 22, 30, 31, 1000])
 def test_large_layers_are_sampled_evenly(monkeypatch, limit):
-    monkeypatch.setattr(figures, "RATES", limit)
+    monkeypatch.setattr(metrics, "MOST_SAMPLED", limit)
     net, X, y = net_and_data()
     history = fit(net, X, y, 1)
     rates = layers_of(net.optimizer.effective_lr(), SIZES)
@@ -255,12 +255,6 @@ def test_the_sample_of_a_large_layer_is_like_the_layer(shared_delta):
 
 
 # The other figures
-
-
-def test_the_seconds_are_those_of_the_epoch():
-    net, X, y = net_and_data()
-    history = fit(net, X, y, 3)
-    assert all(0 < seconds < 60 for seconds in history["seconds"])
 
 
 def test_under_dropout_the_loss_is_that_of_the_thinned_network():
