@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import sys
-import warnings
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -13,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import OptimizeResult, OptimizeWarning
 
-from numadelta import state
+from numadelta import caller, state
 
 SUCCESS = 0, "Optimization terminated successfully."
 # What SciPy leaves the user to find out.
@@ -110,7 +109,7 @@ def announce(result: OptimizeResult) -> None:
     if result.success:
         print(result.message)
     else:
-        warnings.warn(result.message, OptimizeWarning, stacklevel=3)
+        caller.warn(result.message, OptimizeWarning)
     print(f"         Current function value: {result.fun:f}")
     print(f"         Iterations: {result.nit}")
     print(f"         Function evaluations: {result.nfev}")

@@ -2,24 +2,13 @@
 
 from __future__ import annotations
 
-import copy
 import math
-import warnings
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
 from numadelta import arrays, kernels
 
-HOOKS = (
-    "on_train_begin",
-    "on_epoch_begin",
-    "on_train_batch_begin",
-    "on_train_batch_end",
-    "on_epoch_end",
-    "on_train_end",
-)
 LESS_IS_BETTER = ("loss",)
 MORE_IS_BETTER = ("score", "acc", "accuracy", "auc", "r2")
 
@@ -145,16 +134,25 @@ class EarlyStopping:
 
     def state_dict(self) -> dict[str, Any]:
         """Return what a checkpoint must hold."""
-        state = {"best": self.best, "best_epoch": self.best_epoch, "wait": self.wait}
+        watched = {"monitor": self.monitor, "mode": self.mode}
+        state = {**watched, "best": self.best, "best_epoch": self.best_epoch, "wait": self.wait}
         return state if self._best_theta is None else {**state, "best_theta": self._best_theta}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take over what `state_dict` returned."""
+        """Take over what `state_dict` returned; refuse what is of another figure."""
+        for name in ("monitor", "mode"):
+            own = getattr(self, name)
+            if (other := state.get(name, own)) != own:
+                raise ValueError(f"EarlyStopping has {name}={own!r}, but the state is of {other!r}")
+        best_theta = state.get("best_theta")
+        if best_theta is not None:
+            best_theta = np.array(best_theta)
+            if self.model is not None:
+                arrays.check_like("best_theta", best_theta, self.model.theta, "theta")
         self.best, self.best_epoch, self.wait = (
             state[name] for name in ("best", "best_epoch", "wait")
         )
-        best_theta = state.get("best_theta")
-        self._best_theta = None if best_theta is None else np.array(best_theta)
+        self._best_theta = best_theta
 
 
 class WeightAveraging:
@@ -236,83 +234,3 @@ class WeightAveraging:
         if count and self.model is not None:
             arrays.check_like("mean", mean, self.model.theta, "theta")
         self.count, self._mean = count, mean
-
-
-LIKE_HOOKS = ("on_train", "on_epoch", "on_batch", "on_test", "on_predict")
-# What Keras' base class calls from others.
-BY_KERAS = ("on_batch_begin", "on_batch_end")
-
-
-def _unheard(callback: Any) -> list[str]:
-    """Return the hooks of an object that no training calls, but for those that Keras gives all."""
-    kinds = [kind for kind in type(callback).__mro__ if kind.__module__.split(".")[0] != "keras"]
-    of_keras = len(kinds) < len(type(callback).__mro__)
-    called = (*HOOKS, *BY_KERAS) if of_keras else HOOKS
-    owners = [*map(vars, kinds), getattr(callback, "__dict__", {})]
-    found = {name for owner in owners for name, value in owner.items() if callable(value)}
-    return sorted(name for name in found if name.startswith(LIKE_HOOKS) and name not in called)
-
-
-class Hooks:
-    """The callbacks' methods, by the name of the hook.
-
-    `params` is what Keras tells its callbacks of a training.
-    """
-
-    def __init__(self, callbacks: Iterable[Any], model: Any, params: dict[str, int]) -> None:
-        if not isinstance(callbacks, Iterable):
-            raise TypeError(f"callbacks must be a list of objects, but is {callbacks!r}")
-        self.callbacks, self._model = list(callbacks), model
-        for callback in self.callbacks:
-            if isinstance(callback, type):
-                raise TypeError(
-                    f"callbacks holds the class {callback.__qualname__}, but an object of it is "
-                    f"needed, {callback.__qualname__}(...)"
-                )
-            if not any(hasattr(callback, hook) for hook in HOOKS):
-                raise TypeError(
-                    f"callbacks holds {callback!r}, which has none of the methods "
-                    f"{', '.join(HOOKS)}"
-                )
-            if unheard := _unheard(callback):
-                warnings.warn(
-                    f"{type(callback).__qualname__} has {', '.join(unheard)}, which no training "
-                    f"calls; it calls {', '.join(HOOKS)}",
-                    UserWarning,
-                    stacklevel=3,
-                )
-        self.methods = {
-            hook: [
-                getattr(callback, hook) for callback in self.callbacks if hasattr(callback, hook)
-            ]
-            for hook in HOOKS
-        }
-        self._keepers = [one for one in self.callbacks if hasattr(one, "state_dict")]
-        for callback in self.callbacks:
-            if hasattr(callback, "set_params"):
-                callback.set_params(dict(params))
-            if hasattr(callback, "set_model"):
-                callback.set_model(model)
-
-    def call(self, hook: str, *arguments: Any) -> bool:
-        """Call a hook of all callbacks; tell whether one of them wants the training to end."""
-        stop = False
-        for method in self.methods[hook]:
-            try:
-                method(*arguments)
-            except StopIteration:
-                stop = True
-        return stop or bool(self._model.stop_training)
-
-    def names(self) -> list[str]:
-        """Return the types of the callbacks that keep a state."""
-        return [type(callback).__qualname__ for callback in self._keepers]
-
-    def state(self) -> list[dict[str, Any]]:
-        """Return copies of the states of these."""
-        return [copy.deepcopy(callback.state_dict()) for callback in self._keepers]
-
-    def load_state(self, states: list[dict[str, Any]]) -> None:
-        """Give the callbacks their states back."""
-        for callback, state in zip(self._keepers, states, strict=True):
-            callback.load_state_dict(state)

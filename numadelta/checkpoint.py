@@ -51,8 +51,8 @@ def write(
 class _Archive(zipfile.ZipFile):
     """An archive in memory, of which nothing need be closed where Ctrl-C cuts its making off."""
 
-    # `ZipFile` would complain of what is unfinished.  A class is called here without an argument
-    # and without a line of Python, in which Ctrl-C would be lost.
+    # `ZipFile` would raise on an unfinished archive.  `object` runs no line of Python, in which a
+    # Ctrl-C would be lost.
     __del__ = object  # type: ignore[assignment]
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import time
-import warnings
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from numadelta import arrays, checkpoint
+from numadelta import arrays, caller, checkpoint
 
 KIND = "numadelta.Training"
 VERSION = 1
@@ -83,13 +82,6 @@ class Checkpoints:
         if self.minutes is not None and not self.minutes >= 0:
             raise ValueError(f"minutes must not be negative, but is {minutes}")
         self.keep = arrays.check_count("keep", keep, 1)
-        self.context: dict[str, Any] = {}
-        self.forget()
-
-    def forget(self) -> None:
-        """Forget when and what was saved last, for another training."""
-        self._saved_at = time.monotonic()
-        self._saved: tuple[Any, ...] = ()
 
     def __repr__(self) -> str:
         return (
@@ -101,11 +93,21 @@ class Checkpoints:
         """Return the files of the last steps, the newest first."""
         return sorted(self.folder.glob(f"step-{12 * '[0-9]'}.npz"), reverse=True)
 
+
+class Saver:
+    """Writes the checkpoints of one training, each with the context that describes it."""
+
+    def __init__(self, checkpoints: Checkpoints, context: dict[str, Any]) -> None:
+        self.checkpoints, self.context = checkpoints, context
+        self._saved_at = time.monotonic()
+        self._saved: tuple[Any, ...] = ()
+
     def is_due(self, epochs: int | None = None) -> bool:
         """Tell whether to save now, so many epochs being done (None within an epoch)."""
-        if epochs is not None and self.epochs is not None and epochs % self.epochs == 0:
+        every, minutes = self.checkpoints.epochs, self.checkpoints.minutes
+        if epochs is not None and every is not None and epochs % every == 0:
             return True
-        return self.minutes is not None and time.monotonic() - self._saved_at >= 60 * self.minutes
+        return minutes is not None and time.monotonic() - self._saved_at >= 60 * minutes
 
     def save(self, step: int, saved: Saved, best: bool = False) -> None:
         """Write a checkpoint after so many steps and remove those too old; or write the best."""
@@ -119,13 +121,15 @@ class Checkpoints:
             return
         self._write(_name(step), saved)
         self._saved = state
-        for old in self.files()[self.keep :]:
+        for old in self.checkpoints.files()[self.checkpoints.keep :]:
             with suppress(OSError):
                 old.unlink()
 
     def _write(self, name: str, saved: Saved) -> None:
         settings, members = saved
-        checkpoint.write(self.folder / name, KIND, VERSION, settings | self.context, **members)
+        checkpoint.write(
+            self.checkpoints.folder / name, KIND, VERSION, settings | self.context, **members
+        )
 
 
 def _name(step: int) -> str:
@@ -149,10 +153,8 @@ def load(path: str | os.PathLike[str]) -> Saved:
             damaged.append(str(error))
             continue
         if damaged:
-            warnings.warn(
-                f"going back to the checkpoint {file}, for {'; '.join(damaged)}",
-                RuntimeWarning,
-                stacklevel=4,
+            caller.warn(
+                f"going back to the checkpoint {file}, for {'; '.join(damaged)}", RuntimeWarning
             )
         return saved
     if damaged:
@@ -164,8 +166,8 @@ def begin(
     checkpoint: str | os.PathLike[str] | Checkpoints | None,
     resume: bool | str | os.PathLike[str],
     context: dict[str, Any],
-) -> tuple[Checkpoints | None, Saved | None]:
-    """Return where a training is saved, and what it resumes from, after all checks of the two.
+) -> tuple[Saver | None, Saved | None]:
+    """Return what saves a training, and what it resumes from, after all checks of the two.
 
     `context` describes the training and becomes a part of each checkpoint; what is resumed must
     have the same network and options.
@@ -198,11 +200,11 @@ def begin(
     if source is not None:
         saved = load(source)
         _check_context(saved[0], context)
-    if checkpoints is not None:
-        checkpoints.context = context
-        checkpoints.folder.mkdir(parents=True, exist_ok=True)
-        _make_way(checkpoints, files, source, saved)
-    return checkpoints, saved
+    if checkpoints is None:
+        return None, saved
+    checkpoints.folder.mkdir(parents=True, exist_ok=True)
+    _make_way(checkpoints, files, source, saved)
+    return Saver(checkpoints, context), saved
 
 
 def _check_context(settings: dict[str, Any], context: dict[str, Any]) -> None:
@@ -218,13 +220,18 @@ def _check_context(settings: dict[str, Any], context: dict[str, Any]) -> None:
                     f"{name} is {value!r} now, but the checkpoint is of a training with "
                     f"{then.get(name, 'none')!r}"
                 )
+    names, then = context["names of callbacks"], settings.get("names of callbacks")
+    if names != then:
+        raise ValueError(
+            f"the callbacks with a state are {names} now, but the checkpoint is of a training with "
+            f"{then}"
+        )
     # No reason to refuse: it may have counted its calls.
     for name, values in context["held"].items():
         if settings.get("held", {}).get(name, values) != values:
-            warnings.warn(
+            caller.warn(
                 f"{name} is the function of the checkpoint's training, but holds other values",
                 RuntimeWarning,
-                stacklevel=4,
             )
 
 
@@ -235,7 +242,6 @@ def _make_way(
 
     They would count among the last few, and good ones be removed in their place.
     """
-    checkpoints.forget()
     if not files:
         return
     if saved is None or source is None or not source.samefile(checkpoints.folder):

@@ -17,20 +17,19 @@ class Clip(NamedTuple):
     clipvalue: float | None
     global_clipnorm: float | None
 
-    @classmethod
-    def checked(cls, clipvalue: Any, global_clipnorm: Any, dtype: np.dtype[Any]) -> Clip:
+    def checked(self, dtype: np.dtype[Any]) -> Clip:
         """Return the limits, or say what is wrong with them in this dtype."""
-        if clipvalue is not None and global_clipnorm is not None:
+        if self.clipvalue is not None and self.global_clipnorm is not None:
             raise ValueError("clipvalue and global_clipnorm exclude each other; give one of them")
         limits: list[float | None] = []
-        for name, given in (("clipvalue", clipvalue), ("global_clipnorm", global_clipnorm)):
+        for name, given in self._asdict().items():
             limit = None if given is None else arrays.check_number(name, given)
             with np.errstate(over="ignore", under="ignore"):
                 rounded = 1.0 if limit is None else float(dtype.type(limit))
             if not 0 < rounded < math.inf:
                 raise ValueError(f"{name} must be positive and finite (as {dtype}), but is {given}")
             limits.append(limit)
-        return cls(*limits)
+        return Clip(*limits)
 
     def apply(self, grad: NDArray[Any]) -> None:
         """Clip a gradient, in place; one that is not finite is left for the step to refuse."""

@@ -21,6 +21,11 @@ class Door(NamedTuple):
     loss: Any
     dtype: np.dtype[Any]
 
+    @classmethod
+    def of(cls, net: Any) -> Door:
+        """Return that of a network."""
+        return cls(net.layer_sizes[0], net.layer_sizes[-1], net.loss, net.dtype)
+
     def samples(self, X: Any) -> Any:
         """Return samples: a matrix, or a CSR array."""
         return check_samples(X, self.features, self.dtype)
@@ -106,7 +111,7 @@ def _sparse(given: Any, dtype: np.dtype[Any]) -> Any:
         csr = csr.copy()
         csr.sum_duplicates()
         _finite(csr.data, dtype, "X.data with its duplicates summed")
-    # The same data have the same checksum, and one loop, whatever made them.
+    # One index type: equal data have equal checksums, and the loops are compiled once.
     parts = csr.indices, csr.indptr
     index = sparse.get_index_dtype(parts, maxval=max(csr.shape), check_contents=True)
     indices, indptr = (part.astype(index, copy=False) for part in parts)

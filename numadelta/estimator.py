@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,7 @@ from sklearn.metrics import check_scoring
 from sklearn.utils import check_random_state, column_or_1d
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from numadelta import arrays, data
+from numadelta import arrays, caller, data
 from numadelta.callbacks import EarlyStopping
 from numadelta.history import History
 from numadelta.interrupts import Terminated
@@ -37,28 +36,22 @@ def check_loss(loss: object, name: str) -> None:
         )
 
 
-class _Score:
-    """A callback that writes the figure that early stopping watches into the logs."""
-
-    def __init__(self, name: str, score: Callable[[], Any]) -> None:
-        self.name, self.score = name, score
-
-    def on_epoch_end(self, epoch: int, logs: dict[str, Any]) -> None:
-        logs[self.name] = arrays.check_number("what scoring returns", self.score())
-
-
-class _Stall:
+class _Stopping:
     """A callback that ends the training by scikit-learn's rule, which is not Keras'.
 
     An epoch must be better by `tol` than the best one before it, whatever that was; so many small
-    gains in a row do not add up to one.
+    gains in a row do not add up to one.  `score`, if given, makes the figure that is watched.
     """
 
-    def __init__(self, monitor: str, tol: float, patience: float) -> None:
-        self.monitor, self.tol, self.patience = monitor, tol, patience
+    def __init__(
+        self, monitor: str, tol: float, patience: float, score: Callable[[], Any] | None
+    ) -> None:
+        self.monitor, self.tol, self.patience, self.score = monitor, tol, patience, score
         self.best, self.count = -math.inf, 0
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any]) -> None:
+        if self.score is not None:
+            logs[self.monitor] = arrays.check_number("what scoring returns", self.score())
         value = -logs["loss"] if self.monitor == "loss" else logs[self.monitor]
         self.count = 0 if value >= self.best + self.tol else self.count + 1
         self.best = max(self.best, value)
@@ -73,7 +66,7 @@ def _steps(net: MLP | None) -> int:
     return 0 if net is None or net.optimizer is None else net.optimizer.steps
 
 
-class Perceptron(BaseEstimator):
+class BaseMLP(BaseEstimator):
     """What classifier and regressor share."""
 
     _numeric = False
@@ -152,7 +145,8 @@ class Perceptron(BaseEstimator):
             counts["n_iter_no_change"] = self.n_iter_no_change
         for name, value in counts.items():
             arrays.check_count(name, value, 1)
-        if not isinstance(self.callbacks, Iterable | None):
+        # An iterator would be at its end in the next fit.
+        if not isinstance(self.callbacks, Iterable | None) or isinstance(self.callbacks, Iterator):
             raise TypeError(f"callbacks must be a list of objects, but is {self.callbacks!r}")
 
     def _hidden(self) -> tuple[int, ...]:
@@ -171,13 +165,15 @@ class Perceptron(BaseEstimator):
         settings = {} if old is None else {name: getattr(old, name) for name in names}
         try:
             return self._try_to_fit(*arguments, **options)
-        except Exception:
+        except BaseException as error:  # Ctrl-C may come before the training, which handles it
             net = self.__dict__.get("net_")
             if _steps(net) == (steps if net is old else 0):
                 self.__dict__.clear()
                 self.__dict__.update(before)
                 for name, value in settings.items():
                     setattr(old, name, value)
+            elif isinstance(history := getattr(error, "history", None), History):
+                self._record(history, None)
             raise
 
     def _try_to_fit(
@@ -197,7 +193,7 @@ class Perceptron(BaseEstimator):
         known = getattr(self, "classes_", None) if going_on else classes
         samples, targets = self._checked(X, y, sample_weight, going_on, known, partial)
         random, held_out = check_random_state(self.random_state), None
-        # Both are always drawn: who goes on must hold out the same samples as before.
+        # Both are always drawn, so that a warm start holds out the same samples.
         seed, split_seed = (int(seed) for seed in random.randint(SEEDS, size=2))
         if self.early_stopping:
             samples, held_out = hold_out(
@@ -214,22 +210,23 @@ class Perceptron(BaseEstimator):
                 f"dimensions of y {self._layout}, but these are now {layout}; fit with "
                 "warm_start=False makes a new one"
             )
-        monitor = self._watched() if self.early_stopping else "loss"
-        stop = _Stall(monitor, self.tol, self.n_iter_no_change)
-        # Apart from that, for it knows of no improvement below `tol`.
+        self._rows = len(samples.y)
+        monitor = "scoring" if self.early_stopping else "loss"
+        score = self._scoring(held_out) if held_out else None
+        stop = _Stopping(monitor, self.tol, self.n_iter_no_change, score)
         keep = None
         if held_out:
+            # Only to put the best weights back: better by less than `tol` counts here.
             keep = EarlyStopping(monitor, mode="max", patience=self.max_iter + 1)
         history = self._train(samples, held_out, targets, partial, stop, keep)
-        self._record(history, len(samples.y), keep)
+        self._record(history, keep)
         if history.interrupted == "SIGTERM":
             raise Terminated  # or a search would score this fit and begin the next
         exhausted = self.n_iter_ == self.max_iter and not stop.is_over()
         if exhausted and not partial and history.interrupted is None:
-            warnings.warn(
+            caller.warn(
                 f"max_iter={self.max_iter} epochs are done and the training has not converged",
                 ConvergenceWarning,
-                stacklevel=4,
             )
         return self
 
@@ -261,7 +258,10 @@ class Perceptron(BaseEstimator):
             data.check_sample_weight(sample_weight, len(y), np.dtype(np.float64))
             weights = np.array(sample_weight, np.float64)
         factors = self._factors(y, targets.classes)
-        return Samples(X, y, targets.values, weights, factors), targets
+        samples = Samples(X, y, targets.values, weights, factors)
+        if factors is not None and not samples.total_weights.any():  # type: ignore[union-attr]
+            raise ValueError("with class_weight, all samples have the weight zero")
+        return samples, targets
 
     def _train(
         self,
@@ -269,7 +269,7 @@ class Perceptron(BaseEstimator):
         held_out: Samples | None,
         targets: Targets,
         partial: bool,
-        stop: _Stall,
+        stop: _Stopping,
         keep: EarlyStopping | None,
     ) -> History:
         net, weights, rows = self.net_, samples.total_weights, len(samples.y)
@@ -281,10 +281,9 @@ class Perceptron(BaseEstimator):
         mean = 1.0 if weights is None else float(weights.mean())
         net.weight_decay = decay / mean if mean > 0 else decay  # no weights: fit will refuse them
         net.dropout, net.input_dropout = self.dropout, self.input_dropout
-        callbacks: list[Any] = [*([] if partial else [stop]), *(self.callbacks or ())]
-        if held_out and keep:
-            # In the end it is the best weights that are put back, whatever other callbacks do.
-            callbacks = [_Score(self._watched(), self._scoring(held_out)), *callbacks, keep]
+        callbacks: list[Any] = [] if partial else [stop]
+        callbacks += self.callbacks or ()
+        callbacks += [keep] if keep else []  # last, whatever weights others put back
         done, lr, verbose = len(self.history_.epoch), self.lr, self.verbose
         if isinstance(verbose, (int, np.integer)) and verbose > 2:
             verbose = 2  # 10 is a habit of scikit-learn's users
@@ -325,30 +324,26 @@ class Perceptron(BaseEstimator):
         outs = {"cross_entropy": "softmax", "binary_cross_entropy": "logistic"}
         self.out_activation_ = outs.get(str(targets.loss), "identity")
         self.history_, self.t_ = History(), 0
-        self._record(History(), 0, None)
+        self._rows = 0
+        self._record(History(), None)
 
-    def _record(self, history: History, rows: int, keep: EarlyStopping | None) -> None:
+    def _record(self, history: History, keep: EarlyStopping | None) -> None:
         """Add the epochs of a training to all attributes."""
         figures, stopping = self.history_.history, self.early_stopping
         for epoch in history.epoch:
-            self.history_.append({name: values[epoch] for name, values in history.history.items()})
+            logs = {name: values[epoch] for name, values in history.history.items()}
+            if hasattr(self, "classes_") and "score" not in logs:
+                logs.pop("val_score", None)  # R^2 of the signs that stand for classes in the loss
+            self.history_.append(logs)
         self.history_.interrupted = history.interrupted
         self.n_iter_ = len(history.epoch)
-        self.t_ += self.n_iter_ * rows
+        self.t_ += self.n_iter_ * self._rows
         self.loss_curve_ = figures.get("loss", [])
         self.loss_ = self.loss_curve_[-1] if self.loss_curve_ else math.nan
         self.best_loss_ = None if stopping else min(self.loss_curve_, default=math.inf)
-        self.validation_scores_ = figures.get(self._watched(), []) if stopping else None
+        self.validation_scores_ = figures.get("scoring", []) if stopping else None
         self.validation_loss_curve_ = figures.get("val_loss", []) if stopping else None
         self.best_validation_score_ = None if keep is None else keep.best
-
-    def _watched(self) -> str:
-        """Return the figure that early stopping watches.
-
-        A score of the user's own does not take the place of ``"val_score"``, which is drawn beside
-        ``"score"`` and so must be of its kind.
-        """
-        return "val_score" if self.scoring is None else "scoring"
 
     def _scoring(self, held_out: Samples) -> Callable[[], Any]:
         X, y = held_out.X, held_out.y

@@ -19,7 +19,7 @@ TEMPORARY = ".numadelta-tmp"
 def replace(path: str | os.PathLike[str], content: bytes) -> None:
     """Write a file as a whole or not at all, and remove what killed writers left beside it.
 
-    A link is replaced, for who can put one into a folder must not choose what is written over.
+    A link is replaced, not followed: whoever made it must not choose which file is overwritten.
     """
     path = Path(path)
     _remove_abandoned(path.parent)

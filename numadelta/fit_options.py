@@ -24,29 +24,17 @@ class FitOptions(NamedTuple):
     shuffle: bool
     clip: Clip
 
-    @classmethod
-    def checked(
-        cls,
-        dtype: np.dtype[Any],
-        *,
-        lr: Any,
-        rho: Any,
-        eps: Any,
-        shared_delta: Any,
-        batch_size: Any,
-        shuffle: Any,
-        clipvalue: Any,
-        global_clipnorm: Any,
-    ) -> FitOptions:
-        """Return the options of `MLP.fit`, or say which is wrong, in this dtype."""
-        return cls(
+    def checked(self, dtype: np.dtype[Any]) -> FitOptions:
+        """Return the options as the loop takes them, or say which is wrong in this dtype."""
+        lr = self.lr
+        return FitOptions(
             _schedule(lr, dtype) if callable(lr) else arrays.check_hyperparameter("lr", lr, dtype),
-            arrays.check_hyperparameter("rho", rho, dtype),
-            arrays.check_hyperparameter("eps", eps, dtype),
-            arrays.check_flag("shared_delta", shared_delta),
-            arrays.check_count("batch_size", batch_size, 1),
-            arrays.check_flag("shuffle", shuffle),
-            Clip.checked(clipvalue, global_clipnorm, dtype),
+            arrays.check_hyperparameter("rho", self.rho, dtype),
+            arrays.check_hyperparameter("eps", self.eps, dtype),
+            arrays.check_flag("shared_delta", self.shared_delta),
+            arrays.check_count("batch_size", self.batch_size, 1),
+            arrays.check_flag("shuffle", self.shuffle),
+            self.clip.checked(dtype),
         )
 
     def described(self) -> dict[str, Any]:

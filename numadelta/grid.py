@@ -17,7 +17,8 @@ from numpy.typing import ArrayLike
 from numadelta import arrays, data, progress, sweep_file, threads
 from numadelta.interrupts import Terminated, termination_interrupts
 from numadelta.mlp import MLP
-from numadelta.sweep_result import FIGURES, OPTIONS, RUN, Sweep, key
+from numadelta.ranking import OPTIONS
+from numadelta.sweep_result import FIGURES, RUN, Sweep, key
 
 
 def sweep(
@@ -122,8 +123,8 @@ def sweep(
     if arrays.check_integer("n_jobs", n_jobs) == 0:
         raise ValueError("n_jobs must not be 0; 1 trains in this process, -1 on all cores")
     progress.check_verbose(verbose, (0, 1))
-    net = net._reseeded(net.seed)  # without the state of an optimiser, which no run needs
-    door = net._door()
+    net = MLP(**net.get_config())  # without the state of an optimiser, which no run needs
+    door = data.Door.of(net)
     X, y = door.pairs(X, y)
     options: dict[str, Any] = {
         "epochs": epochs,
@@ -132,7 +133,7 @@ def sweep(
         "validation_data": door.held_out(validation_data),
     }
     # No epoch at all, for the checks of the other arguments.
-    net._reseeded(net.seed).fit(X, y, **options | {"epochs": 0}, verbose=0)
+    MLP(**net.get_config()).fit(X, y, **options | {"epochs": 0}, verbose=0)
     description = _description(net, X, y, options)
     # Seeds outermost: a sweep that is cut short has tried every combination.
     runs = [(*values, seed) for seed in seeds for values in product(*grid)]
@@ -154,8 +155,7 @@ def sweep(
 def _description(net: MLP, X: Any, y: Any, options: dict[str, Any]) -> dict[str, Any]:
     """Return what the file of a sweep says of it."""
     return {
-        **{name: value for name, value in net._settings().items() if name != "seed"},
-        **net._pairs(),
+        **{name: value for name, value in net.get_config().items() if name != "seed"},
         "epochs": options["epochs"],
         "batch_size": options["batch_size"],
         "shared_delta": options["shared_delta"],
@@ -214,7 +214,9 @@ def _train(
         # have other bits.
         with threadpool_limits(1), warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            history = net._reseeded(row["seed"]).fit(X, y, **options, verbose=0)
+            history = MLP(**net.get_config() | {"seed": row["seed"]}).fit(
+                X, y, **options, verbose=0
+            )
         if history.interrupted:  # `fit` has swallowed it
             raise Terminated if history.interrupted == "SIGTERM" else KeyboardInterrupt
         loss, score = history["val_loss"][-1], history["val_score"][-1]

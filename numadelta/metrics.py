@@ -15,11 +15,11 @@ from numadelta.optimizer import Adadelta
 NORM_EVERY, NORMS = 10, 20
 # Quantiles of effective rates are over so many parameters of a layer, at most: of 10,000 they take
 # 1 % of a short epoch.
-RATES = 1_000
+MOST_SAMPLED = 1_000
 QUANTILES = (0.05, 0.5, 0.95)
 
 
-class Figures:
+class Metrics:
     """What the batches of an epoch came to, each at its place, so that a repeated one counts once.
 
     Only adding a number to a list is done in each batch, for all else is a part of the step of a
@@ -83,6 +83,8 @@ def _sample(
     found = []
     for layer, (start, middle, stop) in enumerate(layer_bounds(sizes)):
         # No whole number apart, which might be the same column of the weights again and again.
-        places = np.linspace(start, stop - 1, min(RATES, stop - start)).round().astype(np.int64)
+        places = (
+            np.linspace(start, stop - 1, min(MOST_SAMPLED, stop - start)).round().astype(np.int64)
+        )
         found.append((places, 2 * layer + (places >= middle) if shared_delta else places))
     return found

@@ -1,13 +1,13 @@
 """The multi-layer perceptron: settings and flat parameters, fit, predict, save and load.
 
-One class with ten documented methods, hence so long; what they do is in the files it imports.
+One class of documented methods, half of it docstrings, hence so long; what they do is in the files
+that it imports.
 """
 
 from __future__ import annotations
 
 import copy
 import os
-import warnings
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -16,11 +16,11 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from numadelta import (
     arrays,
+    caller,
     checkpoints,
-    custom,
     data,
     evaluation,
-    layers,
+    functions,
     losses,
     model_file,
     progress,
@@ -34,40 +34,20 @@ from numadelta.backprop import (
     parameter_count,
     part_sizes,
 )
-from numadelta.callbacks import Hooks
 from numadelta.checked import Checked
 from numadelta.checkpoints import Checkpoints
+from numadelta.clipping import Clip
 from numadelta.fingerprint import fingerprint, held
 from numadelta.fit_options import FitOptions
+from numadelta.functions import Pair
 from numadelta.history import History
+from numadelta.hooks import Hooks
 from numadelta.interrupts import termination_interrupts
 from numadelta.minibatches import Batches
 from numadelta.optimizer import Adadelta
 
 INITIALIZATIONS = ("auto", "he", "glorot")
 BATCH_SIZE = 128
-
-Pair = tuple[Callable[..., float], Callable[..., float]]
-
-# The names there are, and of how many arguments functions in their place must be.
-NAMES = {"activation": layers.ACTIVATIONS, "loss": losses.LOSSES}
-ARGUMENTS = {"activation": 1, "loss": 2}
-
-
-# Other libraries' names for activations and losses.
-SYNONYMS = {"sigmoid": "logistic", "linear": "identity", "mse": "squared_error"}
-
-
-def _name_or_pair(name: str, value: Any, dtype: np.dtype[Any]) -> Any:
-    if isinstance(value, str) and value not in NAMES[name]:
-        hint = f"; that is {SYNONYMS[value]!r} here" if value in SYNONYMS else ""
-        raise ValueError(
-            f"{name} must be one of {', '.join(NAMES[name])} or a pair of functions (rule, "
-            f"derivative), but is {value!r}{hint}"
-        )
-    return (
-        value if isinstance(value, str) else custom.check_pair(name, value, ARGUMENTS[name], dtype)
-    )
 
 
 def _rate(name: str, value: object, dtype: np.dtype[Any]) -> float:
@@ -152,10 +132,12 @@ class MLP:
     """
 
     stop_training = False
-    activation = Checked(_name_or_pair)
+    activation = Checked(functions.check)
     weight_decay = Checked(arrays.check_hyperparameter)
     dropout = Checked(_rate)
     input_dropout = Checked(_rate)
+    initialization = Checked(lambda name, x, dtype: arrays.check_choice(name, x, INITIALIZATIONS))
+    seed = Checked(lambda name, x, dtype: arrays.check_count(name, x))
 
     def __init__(
         self,
@@ -183,8 +165,7 @@ class MLP:
         self.activation, self.loss = activation, loss
         self.weight_decay = weight_decay
         self.dropout, self.input_dropout = dropout, input_dropout
-        self.initialization = arrays.check_choice("initialization", initialization, INITIALIZATIONS)
-        self.seed = arrays.check_count("seed", seed)
+        self.initialization, self.seed = initialization, seed
         self.notes: dict[str, Any] = {}
         self._optimizer: Adadelta | None = None
         self._rng = np.random.default_rng(self.seed)
@@ -220,7 +201,7 @@ class MLP:
 
     @loss.setter
     def loss(self, loss: str | Pair) -> None:
-        loss = _name_or_pair("loss", loss, self.dtype)
+        loss = functions.check("loss", loss, self.dtype)
         if loss == "cross_entropy" and self.layer_sizes[-1] < 2:
             raise ValueError(
                 "cross_entropy needs at least two outputs; with one, binary_cross_entropy is for "
@@ -313,20 +294,15 @@ class MLP:
         return layer_views(self._theta, self.layer_sizes)
 
     def _network(self) -> Network:
-        activation, loss = self.activation, self.loss
-        named = isinstance(activation, str)
         return Network(
             self.layer_sizes,
-            layers.ACTIVATIONS[activation] if named else custom.activation(*activation),
-            losses.LOSSES[loss] if isinstance(loss, str) else custom.loss(*loss),
-            loss in losses.COUNT_HITS,
+            functions.activation(self.activation),
+            functions.loss(self.loss),
+            self.loss in losses.COUNT_HITS,
             self.weight_decay,
             self.dropout,
             self.input_dropout,
         )
-
-    def _door(self) -> data.Door:
-        return data.Door(self.layer_sizes[0], self.layer_sizes[-1], self.loss, self.dtype)
 
     def loss_and_grad(
         self, theta: ArrayLike, X: ArrayLike, y: ArrayLike
@@ -370,7 +346,7 @@ class MLP:
         """
         is_wide = getattr(theta, "dtype", None) == np.float64
         theta = self._check_theta(theta)
-        samples, y = self._door().pairs(X, y)
+        samples, y = data.Door.of(self).pairs(X, y)
         grad = np.empty_like(theta)
         workspace = Workspace(self._network(), len(y), self.dtype, training=True)
         loss, _ = workspace.loss_and_grad(
@@ -441,7 +417,8 @@ class MLP:
             True goes on with the newest good checkpoint in the folder `checkpoint`, or begins if
             there is none yet; a path names a folder or a file that must be there.  On the same
             machine and with the same versions, the result has the bits of a training that was
-            never interrupted.  Data and options must be the same; `epochs` may be larger.
+            never interrupted.  Data and options must be the same; `epochs` may be larger.  What a
+            callback has ended stays ended.
         verbose : {0, 1, 2}, default 1
             0 is silent; 1 shows a progress bar (on a terminal or in a notebook, if tqdm is
             installed), else as 2; 2 prints a line for each epoch.
@@ -470,7 +447,8 @@ class MLP:
         TypeError, ValueError
             If an argument is not as described, or if a loss or gradient is not finite; the message
             then names epoch and batch, and the parameters are those after the last whole step (or
-            the best with `EarlyStopping`, the mean with `WeightAveraging`).
+            the best with `EarlyStopping`, the mean with `WeightAveraging`).  What is raised in the
+            middle of a training has the history of its whole epochs as ``history``.
         FileNotFoundError, numadelta.checkpoint.CheckpointError
             If there is nothing to resume from, or nothing undamaged.
         OSError
@@ -495,22 +473,14 @@ class MLP:
         True
         """
         network = self._network()
-        door = self._door()
+        door = data.Door.of(self)
         samples, y, sample_weight = door.weighted(X, y, sample_weight)
         rows = samples.shape[0]
         epochs = arrays.check_count("epochs", epochs)
         progress.check_verbose(verbose, (0, 1, 2))
-        options = FitOptions.checked(
-            self.dtype,
-            lr=lr,
-            rho=rho,
-            eps=eps,
-            shared_delta=shared_delta,
-            batch_size=batch_size,
-            shuffle=shuffle,
-            clipvalue=clipvalue,
-            global_clipnorm=global_clipnorm,
-        )
+        clip = Clip(clipvalue, global_clipnorm)
+        given = FitOptions(lr, rho, eps, shared_delta, batch_size, shuffle, clip)
+        options = given.checked(self.dtype)
         held_out = None if validation_data is None else door.held_out(validation_data)
         if self._optimizer is not None and self._optimizer.nonfinite == "skip":
             raise ValueError(
@@ -519,10 +489,9 @@ class MLP:
             )
         if options.batch_size > rows:
             if options.batch_size != BATCH_SIZE:
-                warnings.warn(
+                caller.warn(
                     f"batch_size is {batch_size}, but there are only {rows} samples; using these",
                     UserWarning,
-                    stacklevel=2,
                 )
             options = options._replace(batch_size=rows)
         params = {
@@ -542,12 +511,14 @@ class MLP:
                 **options.described(),
             }
             context = self._context(described, {"lr": (lr,)} if callable(lr) else {})
+            context["names of callbacks"] = hooks.names()
             saver, saved = checkpoints.begin(checkpoint, resume, context)
         self.stop_training = False
         before = optimizer = self._optimizer
         if optimizer is None or bool(optimizer.shared_delta) != options.shared_delta:
             optimizer = self._optimizer = self._new_optimizer(options.shared_delta)
-        optimizer.rho, optimizer.eps = options.rho, options.eps
+        if saved is None:
+            optimizer.rho, optimizer.eps = options.rho, options.eps
         run = training.Training(
             batches,
             optimizer,
@@ -566,17 +537,18 @@ class MLP:
                     self._optimizer = before  # nothing has come of a new one
         # Only now: a warning that is turned into an error must not cut a run in two.
         for text in run.complaints():
-            warnings.warn(text, RuntimeWarning, stacklevel=2)
+            caller.warn(text, RuntimeWarning)
         return run.history
 
-    def _context(self, options: dict[str, Any], functions: dict[str, Any]) -> dict[str, Any]:
+    def _context(self, options: dict[str, Any], more: dict[str, Any]) -> dict[str, Any]:
         """Return what a checkpoint says of its training."""
-        functions = self._pairs() | functions
-        names = {name: list(map(fingerprint, pair)) for name, pair in functions.items()}
+        settings = self.get_config()
+        pairs = {name: part for name, part in settings.items() if isinstance(part, tuple)} | more
         return {
-            "network": self._settings(),
-            "options": options | {"functions": names},
-            "held": {name: list(map(held, pair)) for name, pair in functions.items()},
+            "network": model_file.plain(settings),
+            "options": options
+            | {"functions": {name: list(map(fingerprint, pair)) for name, pair in pairs.items()}},
+            "held": {name: list(map(held, pair)) for name, pair in pairs.items()},
             "notes": self._checked_notes(),
         }
 
@@ -609,7 +581,7 @@ class MLP:
         >>> nd.MLP((2, 3)).predict(np.zeros((2, 2)))
         array([0, 0])
         """
-        outputs = evaluation.outputs(self._network(), self._views(), self._door().samples(X))
+        outputs = evaluation.outputs(self._network(), self._views(), data.Door.of(self).samples(X))
         if self.loss == "cross_entropy":
             return outputs.argmax(axis=1)
         if self.loss == "binary_cross_entropy":
@@ -643,7 +615,7 @@ class MLP:
         """
         if self.loss not in losses.COUNT_HITS:
             raise ValueError("only networks for classes predict probabilities; use predict")
-        outputs = evaluation.outputs(self._network(), self._views(), self._door().samples(X))
+        outputs = evaluation.outputs(self._network(), self._views(), data.Door.of(self).samples(X))
         from scipy import special
 
         if self.loss == "cross_entropy":
@@ -681,11 +653,7 @@ class MLP:
         >>> round(loss, 3), score
         (1.386, 0.5)
         """
-        return self._evaluation(*self._door().weighted(X, y, sample_weight))()
-
-    def _reseeded(self, seed: int) -> MLP:
-        """Return an untrained network of the same settings but another seed."""
-        return MLP(**self._settings() | self._pairs() | {"seed": seed})
+        return self._evaluation(*data.Door.of(self).weighted(X, y, sample_weight))()
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the network to one file: plain NumPy arrays, no pickle.
@@ -718,14 +686,28 @@ class MLP:
         np.True_
         """
         arrays.check_finite("theta", self._theta)
-        model_file.write(path, self._settings(), self._checked_notes(), self._theta)
+        model_file.write(path, self.get_config(), self._checked_notes(), self._theta)
 
-    def _settings(self) -> dict[str, Any]:
-        """Return the arguments of the constructor as JSON takes them, None for functions."""
+    def get_config(self) -> dict[str, Any]:
+        """Return the arguments that made the network, as Keras does.
+
+        Returns
+        -------
+        dict
+            The arguments of the constructor, by name, as they are now.  A network made of them is a
+            new start: the parameters, the optimiser and `notes` are not among them.
+
+        Examples
+        --------
+        >>> import numadelta as nd
+        >>> net = nd.MLP((2, 3), dropout=0.5)
+        >>> nd.MLP(**net.get_config() | {"seed": 7})
+        MLP((2, 3), activation='relu', loss='cross_entropy', dtype=float32, parameters=9)
+        """
         return {
             "layer_sizes": list(self.layer_sizes),
-            "activation": self.activation if isinstance(self.activation, str) else None,
-            "loss": self.loss if isinstance(self.loss, str) else None,
+            "activation": self.activation,
+            "loss": self.loss,
             "weight_decay": self.weight_decay,
             "dropout": self.dropout,
             "input_dropout": self.input_dropout,
@@ -738,10 +720,6 @@ class MLP:
         if not isinstance(self.notes, dict):
             raise TypeError(f"notes must be a dict, but is {self.notes!r}")
         return self.notes
-
-    def _pairs(self) -> dict[str, Any]:
-        pairs = {"activation": self.activation, "loss": self.loss}
-        return {name: pair for name, pair in pairs.items() if not isinstance(pair, str)}
 
     @classmethod
     def load(
@@ -788,12 +766,12 @@ class MLP:
         """
         pairs = {"activation": activation, "loss": loss}
         given = {name: pair for name, pair in pairs.items() if pair is not None}
-        for name, functions in given.items():
-            custom.check_pair(name, functions, ARGUMENTS[name], np.dtype(np.float64))
+        for name, pair in given.items():
+            functions.check_pair(name, pair, np.dtype(np.float64))
         settings, notes, theta = model_file.read(path, pairs)
         with model_file.complaints_of(path):
             net = cls(**settings | given)
-            if missing := sorted(net._settings().keys() - settings.keys()):
+            if missing := sorted(net.get_config().keys() - settings.keys()):
                 raise ValueError(f"the settings lack {', '.join(missing)}")
             arrays.check_like("theta", theta, net.theta)
             arrays.check_finite("theta", theta)
@@ -811,7 +789,7 @@ class MLP:
         self.__dict__.update(state)
         # An array of its own: joblib hands arrays to its workers as read-only memory maps.
         self._theta = np.array(self._theta)
-        # Copies of their own also for copy.copy.
+        # copy.copy hands these over as they are.
         self._rng, self.notes = copy.deepcopy(self._rng), dict(self.notes)
         if state_dict is not None:
             self._optimizer = self._new_optimizer("shared_delta" in state_dict)

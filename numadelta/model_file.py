@@ -12,8 +12,13 @@ from numpy.typing import NDArray
 from numadelta import checkpoint, checkpoints
 from numadelta.backprop import parameter_count
 
-FORMAT = "numadelta.MLP"
+KIND = "numadelta.MLP"
 VERSION = 1
+
+
+def plain(settings: dict[str, Any]) -> dict[str, Any]:
+    """Return settings as JSON takes them, None for functions."""
+    return {name: None if isinstance(part, tuple) else part for name, part in settings.items()}
 
 
 def write(
@@ -23,7 +28,7 @@ def write(
     theta: NDArray[Any],
 ) -> None:
     """Write a file as a whole or not at all."""
-    checkpoint.write(path, FORMAT, VERSION, {"network": settings, "notes": notes}, theta=theta)
+    checkpoint.write(path, KIND, VERSION, {"network": plain(settings), "notes": notes}, theta=theta)
 
 
 def read(
@@ -33,7 +38,7 @@ def read(
 
     `pairs` are the functions for settings that the file cannot hold, or None for each.
     """
-    kinds = {FORMAT: VERSION, checkpoints.KIND: checkpoints.VERSION}
+    kinds = {KIND: VERSION, checkpoints.KIND: checkpoints.VERSION}
     content, saved = checkpoint.read(path, kinds)
     settings, notes = content.get("network"), content.get("notes")
     if not isinstance(settings, dict) or not isinstance(notes, dict):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from numadelta import caller
 from numadelta.arrays import check_number
 from numadelta.differences import Differences
 
@@ -114,11 +114,10 @@ class Objective:
             if not wrong.any():
                 return evaluations
         i = int(np.argmax(wrong))
-        warnings.warn(
+        caller.warn(
             f"the gradient looks wrong: at x0 its element {i} is {gradient[i]}, but central "
             f"differences of fun give {found[i]}",
             RuntimeWarning,
-            stacklevel=4,
         )
         return evaluations
 

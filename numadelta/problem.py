@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 import inspect
 import math
-import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -13,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import OptimizeWarning
 
-from numadelta import arrays, state
+from numadelta import arrays, caller, state
 from numadelta.differences import SCHEMES, Differences
 
 # What a first-order method needs does not grow with the number of variables, hence no 200 * n.
@@ -173,7 +172,7 @@ def _limit(name: str, value: object, least: int, default: float) -> float:
 
 def warn(message: str, category: type[Warning]) -> None:
     """Warn from a function that `minimize` or `minimize_batch` calls, at the line that calls it."""
-    warnings.warn(message, category, stacklevel=4)
+    caller.warn(message, category)
 
 
 def start_of(x0: ArrayLike, most_dimensions: int = 1) -> NDArray[Any]:
@@ -195,7 +194,7 @@ def clipped(x: NDArray[Any], lower: NDArray[Any], upper: NDArray[Any]) -> NDArra
     if ((lower <= x) & (x <= upper)).all():
         return x
     message = "Initial guess is not within the specified bounds and was clipped."
-    warnings.warn(message, RuntimeWarning, stacklevel=3)
+    caller.warn(message, RuntimeWarning)
     return np.clip(x, lower, upper)
 
 

@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -125,9 +126,16 @@ def say(text: str, write: Callable[[str], Any] = _print) -> None:
     except UnicodeEncodeError:
         encoding = sys.stdout.encoding
         write(text.encode(encoding, "backslashreplace").decode(encoding))
-    except (AttributeError, ValueError):
-        pass  # stdout is None, closed, detached or no stream at all
+    except BrokenPipeError:
+        raise  # nobody reads on, which ends a command
+    except (AttributeError, ValueError, OSError):
+        pass  # stdout is None, closed, detached, no stream at all, or on a full disk
 
 
 def _summary(logs: dict[str, Any], names: tuple[str, ...]) -> str:
-    return "  ".join(f"{name} {logs[name]:.4g}" for name in names if name in logs)
+    # A callback may have put None in the place of a number.
+    return "  ".join(
+        f"{name} {logs[name]:.4g}" if isinstance(logs[name], Real) else f"{name} {logs[name]}"
+        for name in names
+        if name in logs
+    )

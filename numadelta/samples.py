@@ -79,7 +79,7 @@ def hold_out(
         weights = part.total_weights
         if weights is not None and not weights.any():
             raise ValueError(
-                f"sample_weight is zero in all the {len(part.y)} samples to {name}; give a larger "
+                f"all the {len(part.y)} samples to {name} have the weight zero; give a larger "
                 "validation_fraction, or leave those without weight out"
             )
     return parts

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from numadelta.fit_options import Schedule
-from numadelta.mlp import Pair
+from numadelta.functions import Pair
 
 try:
     from sklearn.base import ClassifierMixin, RegressorMixin
@@ -24,11 +24,11 @@ except ImportError as error:
         "the estimators need scikit-learn: pip install numadelta[sklearn]", name="sklearn"
     ) from error
 
-from numadelta.perceptron import Perceptron, Scorer, check_loss
+from numadelta.estimator import BaseMLP, Scorer, check_loss
 from numadelta.samples import Targets
 
 
-class MLPClassifier(ClassifierMixin, Perceptron):
+class MLPClassifier(ClassifierMixin, BaseMLP):
     """A multi-layer perceptron for labels, trained with ADADELTA.
 
     Two classes have one logistic output, more have softmax outputs, and label indicators (a matrix
@@ -83,7 +83,8 @@ class MLPClassifier(ClassifierMixin, Perceptron):
         The share of hidden units and of inputs that each step leaves out, as in `MLP`.
     class_weight : dict, "balanced" or None, default None
         Factors of the samples' losses by class, as everywhere in scikit-learn; not for several
-        labels.  They multiply `sample_weight`.
+        labels.  They multiply `sample_weight`.  All weights are divided by their mean in each call,
+        so in `partial_fit` they count among the samples of one call only.
     scoring : str, callable or None, default None
         The score that `early_stopping` watches: a name, or ``scorer(estimator, X, y)``; more is
         better.  None is the estimator's own `score`, with the weights that the loss has.
@@ -105,8 +106,9 @@ class MLPClassifier(ClassifierMixin, Perceptron):
         The network.
     history_ : History
         All figures of all epochs.  Later fits add to it with `warm_start`, as does `partial_fit`.
-        With `scoring`, ``"scoring"`` is what `early_stopping` watches.
-        With a loss of your own it has no ``"score"``.
+        ``"score"`` and ``"val_score"`` are the share of right labels, each by itself where there
+        are several; with a loss of your own there is neither.  ``"scoring"`` is what
+        `early_stopping` watches.
     loss_curve_, loss_, best_loss_ : list of float, float, float or None
         The training loss of each epoch with penalty, the last and the least one.  There is no
         `best_loss_` with `early_stopping`.
@@ -365,7 +367,7 @@ class MLPClassifier(ClassifierMixin, Perceptron):
         return predicted if predicted.ndim == 2 else self.classes_[predicted]
 
 
-class MLPRegressor(RegressorMixin, Perceptron):
+class MLPRegressor(RegressorMixin, BaseMLP):
     """A multi-layer perceptron for real numbers, trained with ADADELTA.
 
     Parameters

@@ -26,7 +26,7 @@ def opened(path: str | os.PathLike[str] | None, description: dict[str, Any]) -> 
     if path is None:
         yield {}, lambda row: None
         return
-    # A text that was read is compared with one that was read.
+    # Through JSON and back, to compare equal with what the file holds.
     description = json.loads(json.dumps(FORMAT | description, default=_name))
     with open(path, "a+b") as file:
 

@@ -5,20 +5,21 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from numadelta import arrays, progress
-from numadelta.callbacks import Hooks
 from numadelta.checkpoint import CheckpointError
-from numadelta.checkpoints import Checkpoints, Saved
+from numadelta.checkpoints import Saved, Saver
 from numadelta.clipping import euclidean_norm
-from numadelta.figures import EffectiveRates, Figures
 from numadelta.fit_options import FitOptions
 from numadelta.history import History
+from numadelta.hooks import Hooks
 from numadelta.interrupts import Terminated
+from numadelta.metrics import EffectiveRates, Metrics
 from numadelta.minibatches import Batches
 from numadelta.optimizer import Adadelta
 
@@ -64,7 +65,7 @@ class Training:
         options: FitOptions,
         *,
         validate: Callable[[], tuple[float, float]] | None,
-        checkpoints: Checkpoints | None,
+        checkpoints: Saver | None,
     ) -> None:
         self.batches, self.optimizer, self.rng, self.hooks = batches, optimizer, rng, hooks
         self.options, self.validate, self.checkpoints = options, validate, checkpoints
@@ -76,9 +77,9 @@ class Training:
     def _begin_epoch(self, epoch: int, stopped: bool, snapshot: Snapshot | None) -> None:
         steps, now = self.optimizer.steps, time.perf_counter()
         mark = Mark(epoch, steps, self.rng.bit_generator.state, stopped, snapshot)
-        figures = Figures(self.batches)
+        metrics = Metrics(self.batches)
         # Three stores and no call between them, where a signal could interrupt.
-        self._mark, self._figures, self._started = mark, figures, now
+        self._mark, self._metrics, self._started = mark, metrics, now
 
     def _snapshot(self, batch: int) -> Snapshot:
         rates = {name: float(getattr(self.optimizer, name)) for name in RATES}
@@ -97,13 +98,13 @@ class Training:
     @property
     def totals(self) -> tuple[float, ...]:
         """The sums over these batches."""
-        return self._figures.totals(self.batch)
+        return self._metrics.totals(self.batch)
 
     def run(self, epochs: int, verbose: int, saved: Saved | None) -> None:
         """Train until so many epochs are done, a callback stops it or a signal interrupts it."""
         shown, begun = progress.Progress(), False
         try:
-            if not callable(self.options.lr):
+            if saved is None and not callable(self.options.lr):
                 self.optimizer.lr = self.options.lr  # once, for callbacks may change it
             stopped = self.hooks.call("on_train_begin", {})
             self._begin_epoch(0, stopped, self._snapshot(0) if self.checkpoints else None)
@@ -121,7 +122,10 @@ class Training:
                 self._run_epoch(shown)
         except KeyboardInterrupt as error:
             self._interrupt(error)
-        except Exception:
+        except Exception as error:
+            self.history.truncate(self.epoch)
+            with suppress(AttributeError, TypeError):  # some exceptions take no attributes
+                error.history = self.history  # type: ignore[attr-defined]
             if begun:
                 self.hooks.call("on_train_end", self._last_logs())  # best weights come back
             raise
@@ -156,10 +160,10 @@ class Training:
                 self._mark = self._mark._replace(stopped=True)
                 return
         # All looked up here, for 0.1 us in the loop is 1 % of the step of a tiny network.
-        batches, figures, step = self.batches, self._figures, self.optimizer.step
+        batches, metrics, step = self.batches, self._metrics, self.optimizer.step
         backpropagate, grad, isfinite = batches.backpropagate, batches.grad, math.isfinite
-        losses, hits = figures.losses, figures.hits
-        norms, norm_every = figures.norms, figures.norm_every
+        losses, hits = metrics.losses, metrics.hits
+        norms, norm_every = metrics.norms, metrics.norm_every
         clip = self.options.clip.apply if any(self.options.clip) else None
         methods = self.hooks.methods
         begin_hooks, end_hooks = methods["on_train_batch_begin"], methods["on_train_batch_end"]
@@ -225,7 +229,7 @@ class Training:
             logs["score"] = hits / self.batches.rows
         if self.validate is not None:
             logs["val_loss"], logs["val_score"] = self.validate()
-        logs["grad_norm"] = norm / len(self._figures.norms)
+        logs["grad_norm"] = norm / len(self._metrics.norms)
         logs["effective_lr"] = self._rates.quantiles()
         logs["lr"] = float(self.optimizer.lr)
         logs["seconds"] = time.perf_counter() - self._started
@@ -260,7 +264,7 @@ class Training:
             texts.append(
                 f"interrupted by {self.history.interrupted} {place}; the network can be used"
             )
-        elif self.history.epoch and (self.history["loss"][-1] or 0) > 0:
+        elif (self._last_logs().get("loss") or 0) > 0:
             if self.batches.gradients_vanish():
                 texts.append(
                     "all gradients are zero, every unit may be dead; try scaled inputs, a smaller "
@@ -298,7 +302,6 @@ class Training:
             "stopped": self._mark.stopped,
             **snapshot.rates,
             "callbacks": callbacks,
-            "names of callbacks": self.hooks.names(),
         }
         return settings, members
 
@@ -314,11 +317,6 @@ class Training:
 
     def _try_restore(self, settings: dict[str, Any], members: dict[str, NDArray[Any]]) -> None:
         names = settings["names of callbacks"]
-        if names != self.hooks.names():
-            raise ValueError(
-                f"the callbacks with a state are {self.hooks.names()} now, but the checkpoint is "
-                f"of a training with {names}"
-            )
         states = [
             {**state, **_with_prefix(members, f"callback{number}.")}
             for number, state in enumerate(settings["callbacks"])
@@ -333,7 +331,7 @@ class Training:
         arrays.check_like("theta", members["theta"], self.optimizer.params)
         arrays.check_finite("theta", members["theta"])
         loss, hits, norm = map(float, settings["totals"])
-        figures = Figures(self.batches, (loss, hits, norm))
+        metrics = Metrics(self.batches, (loss, hits, norm))
         history = History.of(settings["history"], epoch)
         stopped, started = bool(settings["stopped"]), time.perf_counter() - settings["seconds"]
         type(self.rng.bit_generator)().state = settings["rng"]  # raises if it is none
@@ -347,7 +345,7 @@ class Training:
         self.history = history
         mark = Mark(epoch, steps - batch, settings["rng"], stopped, self._snapshot(batch))
         self._mark = mark
-        self._figures, self._started = figures, started
+        self._metrics, self._started = metrics, started
 
 
 def _with_prefix(members: dict[str, Any], prefix: str) -> dict[str, Any]:

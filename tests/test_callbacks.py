@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import sys
 import types
@@ -475,6 +476,29 @@ def test_verbose_1_is_no_trouble_where_there_are_no_streams(monkeypatch, names, 
     for name in names:
         monkeypatch.setattr(sys, name, stream)
     assert fit(*net_and_data(), verbose=1).epoch == [0, 1]
+
+
+class Full(io.StringIO):
+    def write(self, text):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_a_log_on_a_full_disk_costs_the_log_only(monkeypatch):
+    monkeypatch.setattr(sys, "stdout", Full())
+    assert fit(*net_and_data(), verbose=2).epoch == [0, 1]
+
+
+@pytest.mark.parametrize("value", [None, "much", np.float32(0.5)])
+@pytest.mark.parametrize("verbose", [1, 2])
+def test_figures_of_callbacks_need_not_be_numbers(capsys, terminal, value, verbose):
+    class Writer:
+        def on_epoch_end(self, epoch, logs):
+            logs["score"] = value
+
+    bars = terminal()
+    assert fit(*net_and_data(), verbose=verbose, callbacks=[Writer()])["score"] == [value] * 2
+    shown = "".join(bars[0].texts) if verbose == 1 else capsys.readouterr().out
+    assert f"score {value}" in shown
 
 
 @pytest.mark.parametrize("verbose", [1, 2])

@@ -16,7 +16,7 @@ from sklearn.model_selection import GridSearchCV, train_test_split
 
 import mlp_reference as reference
 import numadelta as nd
-from numadelta.perceptron import SEEDS
+from numadelta.estimator import SEEDS
 from numadelta.sklearn import MLPClassifier
 
 # Most trainings here are cut short.

@@ -330,11 +330,11 @@ def test_a_copy_goes_on_to_the_bit(duplicate):
 
 def test_a_reseeded_network_has_the_functions():
     net, X, y = net_and_data(GELU, HUBER, dropout=0.25, input_dropout=0.5)
-    other = net._reseeded(5)
+    other = nd.MLP(**net.get_config() | {"seed": 5})
     assert (other.activation, other.loss, other.seed) == (net.activation, net.loss, 5)
     assert (other.dropout, other.input_dropout, other.dtype) == (0.25, 0.5, net.dtype)
     assert (other.weights[0] != net.weights[0]).all() and other.optimizer is None
-    same = other._reseeded(net.seed)
+    same = nd.MLP(**other.get_config() | {"seed": net.seed})
     np.testing.assert_array_equal(same.theta, net.theta)
     for one in (net, same):
         fit(one, X, y, 1)

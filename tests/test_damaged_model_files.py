@@ -198,7 +198,7 @@ def test_no_flipped_bit_changes_what_is_loaded(path):
                 pass
             else:
                 assert loaded.theta.tobytes() == net.theta.tobytes(), position
-                assert loaded._settings() == net._settings(), position
+                assert loaded.get_config() == net.get_config(), position
             file.seek(position)
             file.write(bytes([byte]))
 

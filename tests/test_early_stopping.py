@@ -314,7 +314,8 @@ def test_its_state_goes_there_and_back():
     _, stop, script, _ = train([5, 3, 4, 4.5], patience=9)
     state = stop.state_dict()
     theta = state.pop("best_theta")
-    assert json.loads(json.dumps(state)) == {"best": 3, "best_epoch": 1, "wait": 2}
+    watched = {"monitor": "val_loss", "mode": "min"}
+    assert json.loads(json.dumps(state)) == watched | {"best": 3, "best_epoch": 1, "wait": 2}
     np.testing.assert_array_equal(theta, script.thetas[1])
     other = EarlyStopping(patience=9)
     other.load_state_dict(state | {"best_theta": theta})
@@ -326,10 +327,35 @@ def test_its_state_goes_there_and_back():
 def test_the_state_of_a_fresh_one_goes_there_and_back():
     stop = EarlyStopping()
     state = copy.deepcopy(stop.state_dict())
-    assert state == {"best": None, "best_epoch": None, "wait": 0}
+    figures = {name: state[name] for name in ("best", "best_epoch", "wait")}
+    assert figures == {"best": None, "best_epoch": None, "wait": 0}
     _, stop, _, _ = train([5, 3, 4], patience=9)
     stop.load_state_dict(state)
     assert stop.state_dict() == state
+
+
+@pytest.mark.parametrize(
+    ("other", "message"),
+    [
+        (EarlyStopping("val_score"), "monitor='val_score', but the state is of 'val_loss'"),
+        (EarlyStopping("val_loss", mode="max"), "mode='max', but the state is of 'min'"),
+    ],
+)
+def test_the_state_of_another_figure_is_refused(other, message):
+    state = EarlyStopping().state_dict()
+    with pytest.raises(ValueError, match=message):
+        other.load_state_dict(state)
+    del state["monitor"], state["mode"]
+    other.load_state_dict(state)
+
+
+def test_weights_of_another_network_are_refused():
+    stop = EarlyStopping()
+    stop.set_model(nd.MLP((2, 2)))
+    before = stop.state_dict()
+    with pytest.raises(ValueError, match="best_theta has shape"):
+        stop.load_state_dict(before | {"best": 1.0, "best_theta": np.zeros(5, np.float32)})
+    assert stop.state_dict() == before
 
 
 def test_a_loaded_state_goes_on_where_it_ended():

@@ -95,7 +95,7 @@ def test_every_combination_is_trained_with_every_seed(result):
 @pytest.mark.parametrize("shared_delta", [False, True])
 def test_a_row_is_what_fit_comes_to(result, shared_delta):
     net, X, y, validation_data = make_problem()
-    net = net._reseeded(1)
+    net = nd.MLP(**net.get_config() | {"seed": 1})
     options = {"epochs": 2, "batch_size": 100, "shared_delta": shared_delta}
     net.fit(X, y, **options, rho=0.95, eps=1e-6, verbose=0)
     if shared_delta:

@@ -344,11 +344,14 @@ def test_a_training_that_cannot_begin_costs_no_averages(tmp_path):
     net, X, y = net_and_data()
     fit(net, X, y, checkpoint=tmp_path, shared_delta=True)
     fit(net, X, y)
+    fit(net, X, y, rho=0.9, eps=1e-4, lr=0.5)
     optimizer, before = net.optimizer, contents(net.optimizer)
+    rates = optimizer.lr, optimizer.rho, optimizer.eps
     stop = nd.callbacks.EarlyStopping("loss")
     with pytest.raises(ValueError, match="the callbacks with a state are"):
         fit(net, X, y, shared_delta=True, resume=tmp_path, callbacks=[stop])
     assert net.optimizer is optimizer and contents(optimizer) == before
+    assert (optimizer.lr, optimizer.rho, optimizer.eps) == rates == (0.5, 0.9, 1e-4)
 
 
 def test_a_pickled_network_goes_on_alike():

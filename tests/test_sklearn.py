@@ -236,6 +236,12 @@ def test_reaching_max_iter_is_a_warning_and_the_estimator_is_usable():
     assert model.score(X, BINARY) > 0
 
 
+def test_warnings_of_the_network_point_at_the_user_of_the_estimator():
+    with pytest.warns(UserWarning, match="batch_size is 99, but there are only 60") as caught:
+        make("binary", batch_size=99).fit(X, BINARY)
+    assert {warning.filename for warning in caught} == {__file__}
+
+
 def test_a_training_that_stops_does_not_warn():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -540,8 +546,70 @@ def test_a_score_that_is_not_a_number_is_never_the_best():
 
 def test_a_class_without_weight_is_not_all_that_is_held_out():
     y = np.where(np.arange(ROWS) < 2, "yes", "no")
-    with pytest.raises(ValueError, match="is zero in all the 6 samples to hold out"):
+    with pytest.raises(ValueError, match="all the 6 samples to hold out have the weight zero"):
         stopping(class_weight={"no": 0, "yes": 1}, max_iter=1).fit(X, y)
+
+
+def test_classes_without_weight_may_not_be_all():
+    model = make("binary", class_weight={"no": 0, "yes": 1})
+    with pytest.raises(ValueError, match="with class_weight, all samples have the weight zero"):
+        model.partial_fit(X[BINARY == "no"], BINARY[BINARY == "no"], classes=["no", "yes"])
+
+
+def test_each_figure_of_the_history_is_of_one_kind():
+    model = stopping("indicators", max_iter=20).fit(X, INDICATORS)
+    assert model.validation_scores_ == model.history_["scoring"]
+    single, whole = model.history_["val_score"], model.history_["scoring"]
+    assert all(a > b for a, b in zip(single, whole, strict=True))  # the share of whole rows
+    gap = np.subtract(model.history_["score"], single)
+    assert np.abs(gap).max() < 0.2
+
+
+def test_an_iterator_is_no_list_of_callbacks():
+    with pytest.raises(TypeError, match="callbacks must be a list of objects"):
+        make("binary", callbacks=iter([])).fit(X, BINARY)
+
+
+@pytest.mark.parametrize("refit", [False, True])
+def test_ctrl_c_before_the_training_leaves_the_estimator_as_it_was(monkeypatch, refit):
+    model = make("binary")
+    if refit:
+        model.fit(X, BINARY)
+    before = dict(vars(model))
+
+    def interrupted(self, *arguments, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(nd.MLP, "fit", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(X[:, :2], BINARY)
+    assert vars(model) == before
+
+
+class Failing:
+    def __init__(self, epoch):
+        self.left = epoch + 1
+
+    def on_epoch_begin(self, epoch, logs):
+        self.left -= 1
+        if not self.left:
+            raise RuntimeError("enough")
+
+
+@pytest.mark.parametrize("earlier", [0, 2])
+def test_what_was_trained_before_an_error_is_on_record(earlier):
+    epochs = []
+    options = {"warm_start": True, "max_iter": 2, "lr": lambda epoch: epochs.append(epoch) or 1.0}
+    model = make("binary", **options)
+    if earlier:
+        model.fit(X, BINARY)
+    model.set_params(max_iter=9, callbacks=[Failing(3)])
+    with pytest.raises(RuntimeError, match="enough") as caught:
+        model.fit(X, BINARY)
+    assert model.n_iter_ == 3 == len(caught.value.history.epoch)
+    assert len(model.loss_curve_) == earlier + 3 and model.t_ == (earlier + 3) * ROWS
+    model.set_params(max_iter=1, callbacks=None).fit(X, BINARY)
+    assert epochs[-1] == earlier + 3
 
 
 @kinds
@@ -1079,7 +1147,7 @@ def test_weights_that_early_stopping_leaves_none_of_are_refused_before_training(
     seen = []
     watcher = SimpleNamespace(on_train_begin=seen.append)
     model = estimator(**SMALL, early_stopping=True, callbacks=[watcher])
-    message = "sample_weight is zero in all the (6|54) samples to (hold out|train on)"
+    message = "all the (6|54) samples to (hold out|train on) have the weight zero"
     with pytest.raises(ValueError, match=message):
         model.fit(X, Z[:, 0] if estimator is MLPRegressor else CLASSES, weights)
     assert not seen

@@ -116,11 +116,15 @@ class LoopCost:
 def loop_cost(name, rounds=9):
     """Return the median ratio of ten epochs of `fit`, with one callback, and of a bare loop over
     the same gradients and steps, after the same checks of the data; both take turns."""
+    from numadelta import data
     from numadelta.minibatches import Batches
 
     sizes, size, rows = NETS[name]
     net = trained(name)
-    check = net._check_data if hasattr(net, "_check_data") else net._door().pairs  # old commits
+    if hasattr(data, "Door") and hasattr(data.Door, "of"):
+        check = data.Door.of(net).pairs
+    else:  # old commits
+        check = net._check_data if hasattr(net, "_check_data") else net._door().pairs
     x, y = samples(rows, sizes[0], sizes[-1])
     seen = []
     callback = type("Callback", (), {"on_epoch_end": lambda self, epoch, logs: seen.append(epoch)})
