@@ -18,7 +18,7 @@ SUCCESS = 0, "Optimization terminated successfully."
 # What SciPy leaves the user to find out.
 AT_ONCE = (
     " Nothing lower was found from the start: check_gradient=True tells whether a gradient of your "
-    "own is right."
+    "own is right; variables far below 1 may need a smaller eps."
 )
 # Status and message of what ended a run, as SciPy's own minimisers give them.
 ENDS = {
@@ -43,7 +43,7 @@ def as_result(vectors: NDArray[Any], run: Any) -> OptimizeResult:
         message += AT_ONCE
     return OptimizeResult(
         x=vectors[state.X].copy(),
-        fun=found["value"],
+        fun=found["value"] if found["nfev"] else np.nan,
         jac=vectors[state.GRAD].copy(),
         nit=max(found["nit"], 0),
         nfev=found["nfev"],
@@ -54,10 +54,15 @@ def as_result(vectors: NDArray[Any], run: Any) -> OptimizeResult:
     )
 
 
-def lacks_start_gradient(runs: NDArray[Any]) -> NDArray[np.bool_]:
-    """Tell which runs have ended where they began, at a finite value with NaN in the gradient."""
+# Evaluations of `numadelta.objective.check_assigned`.
+CALLS_OF_CHECK = 2
+
+
+def lacks_start_gradient(runs: NDArray[Any], settings: NDArray[Any]) -> NDArray[np.bool_]:
+    """Tell which runs have no finite gradient at x0, where the value is, and calls left to ask."""
     ended = (runs["end"] == state.NONFINITE) & (runs["nit"] <= 0)
-    return ended & np.isfinite(runs["value"])
+    affordable = runs["nfev"] + CALLS_OF_CHECK <= settings["maxfev"]
+    return ended & affordable & np.isfinite(runs["value"])
 
 
 def attach(error: BaseException, result: OptimizeResult) -> None:

@@ -108,7 +108,7 @@ def flat_grads(grads: ArrayLike, params: NDArray[Any]) -> NDArray[Any]:
             refuse_masked(f"grads[{k}]", part)
         grads = as_array("grads", grads)
         if grads.dtype.kind in "iuf":
-            with np.errstate(over="ignore"):
+            with np.errstate(over="ignore", under="ignore"):
                 grads = grads.astype(params.dtype)
     if not isinstance(grads, np.ndarray):
         raise TypeError(

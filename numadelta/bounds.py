@@ -51,7 +51,7 @@ def _rounded_inwards(
 ) -> tuple[NDArray[Any], NDArray[Any]]:
     """Return bounds like `x` with no number between them that is outside those given."""
     lower, upper = np.empty_like(x), np.empty_like(x)
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", under="ignore"):
         lower[:], upper[:] = lowest, highest
         nearest = lower.copy()
         lower = np.where(lower < lowest, np.nextafter(lower, np.inf), lower)

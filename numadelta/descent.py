@@ -71,7 +71,11 @@ def advance(
         wanted = _tell_value(runs, settings, value)
     if not wanted:
         return _refuse(vectors, runs, settings), False
-    objective.gradient(vectors[state.POINT], value, vectors[state.POINT_GRAD], wanted == 2)
+    try:
+        objective.gradient(vectors[state.POINT], value, vectors[state.POINT_GRAD], wanted == 2)
+    except BaseException:
+        runs["nfev"] += objective.finished
+        raise
     return _tell_gradient(vectors, runs, settings)
 
 

@@ -168,7 +168,13 @@ class Differences:
         """
         sides = THREE_POINT if central else self.scheme
         moves = [(i, self._ends(sides, i, x.item(i), precision)) for i in self._free]
-        found = iter(values(_moved(x, i, to) for i, ends in moves for to in ends))
+        numbers = list(values(_moved(x, i, to) for i, ends in moves for to in ends))
+        if len(numbers) != (points := sum(len(ends) for _, ends in moves)):
+            raise ValueError(
+                f"{len(numbers)} values came of {points} points; workers must return one for each, "
+                "and fun must not raise StopIteration"
+            )
+        found = iter(numbers)
         gradient = [0.0] * x.size
         for i, ends in moves:
             if self.is_complex:
@@ -177,7 +183,7 @@ class Differences:
                 steps = [float(x.dtype.type(to)) - x.item(i) for to in ends]
                 changes = [next(found) - value for _ in ends]
                 gradient[i] = slope(steps[0], changes[0], steps[-1], changes[-1])
-        with np.errstate(over="ignore"):
+        with np.errstate(over="ignore", under="ignore"):
             out[:] = gradient
 
     def _ends(self, sides: int, i: int, at: float, precision: float) -> tuple[Any, ...]:

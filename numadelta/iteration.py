@@ -100,6 +100,7 @@ def begin(vectors, run, settings):
     run["njev"] = 0
     run["still_value"] = 0
     run["still_x"] = 0
+    run["level"] = 0
     run["end"] = RUNNING
 
 
@@ -120,7 +121,7 @@ def propose(vectors, run, settings):
             if run["alpha"] == 0:
                 if run["verdict"] != RUNNING:
                     _begin_anew(vectors, run, settings)
-                run["rejections"] = run["blocked"] = 0
+                run["rejections"] = run["judged"] = run["blocked"] = 0
                 choose_direction(vectors, run, settings)
             if _try(vectors, run) < 0:
                 break
@@ -182,9 +183,12 @@ def accept(vectors, run, settings):
     # short that the value stays the same.
     small = settings["ftol"] * abs(run["value"])
     small_change = decrease <= small and -run["slope"] <= _PROMISE * small and not first
+    # Of a coarse value, such as a rounded one, Armijo's bound is the value itself in the end.
+    level = decrease <= 0 and run["rejections"] >= _MEMORY_REJECTIONS and not first
     small_step = longest <= settings["xtol"] * largest and not first
     run["still_value"] = run["still_value"] + 1 if small_change else 0
     run["still_x"] = run["still_x"] + 1 if small_step else 0
+    run["level"] = run["level"] + 1 if level else 0
     if steepest <= settings["gtol"]:
         run["end"] = GTOL
     elif run["still_value"] >= _WINDOW:
@@ -192,8 +196,11 @@ def accept(vectors, run, settings):
         _doubt(vectors, run, settings)
     elif run["still_x"] >= _WINDOW:
         run["end"] = XTOL
-    elif run["nit"] >= settings["maxiter"]:
-        run["end"] = MAXITER
+    elif run["level"] >= _WINDOW:
+        run["end"] = PRECISION
+        _doubt(vectors, run, settings)
+    if run["end"] == RUNNING and run["nit"] >= settings["maxiter"]:
+        run["end"] = run["verdict"] if run["verdict"] != RUNNING else MAXITER
 
 
 @inlined
@@ -236,6 +243,7 @@ def reject(vectors, run, settings):
     excess = run["point_value"] - run["value"] - run["predicted"]
     factor = 0.1
     if math.isfinite(excess):
+        run["judged"] += 1
         factor = min(max(-run["predicted"] / (2 * excess), 0.1), 0.5) if excess > 0 else 0.5
         # ... and what it promises, at most, against what counts, or can be seen.
         least = max(settings["ftol"], np.finfo(vectors.dtype).eps) * abs(run["value"])
@@ -264,7 +272,9 @@ def _shorten(vectors, run, settings, factor):
         # ADADELTA's own step promised less than counts, were the rate one.
         least = _PROMISE * settings["lr"] * settings["ftol"] * abs(run["value"])
         worthless = -run["slope"] < least
-        run["end"] = FTOL if worthless and run["blocked"] == 0 else PRECISION
+        # At the start a small `lr` may have lost all of them in rounding, which tells nothing.
+        seen = (run["judged"] > 0 or run["nit"] > 0) and run["blocked"] == 0
+        run["end"] = FTOL if worthless and seen else PRECISION
     if settings["reach"] > 0 and run["central"] == FORWARD and run["end"] != FTOL:
         _turn_to_central(vectors, run, settings)
     if run["end"] != RUNNING:
@@ -303,7 +313,7 @@ def _begin_anew(vectors, run, settings):
     coordinate may be: one of equal lengths would be shortened for the steepest coordinate, until
     it changes nothing in the others.
     """
-    run["still_value"] = run["still_x"] = 0
+    run["still_value"] = run["still_x"] = run["level"] = 0
     run["step_change"] = run["grad_step"] = 0
     for i in range(vectors.shape[1]):
         vectors[POINT, i] = vectors[X, i]

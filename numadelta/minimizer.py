@@ -96,8 +96,9 @@ def minimize(
     lr_decay : float, default 0
         Step k has the rate ``lr / (1 + lr_decay * k)``.  Only without safeguard.
     averaging : bool, default False
-        Whether the result is the weighted mean of the iterates, recent ones counting more.  Such a
-        run ends by a limit only.  Only without safeguard.
+        Whether the result is the weighted mean of the iterates, recent ones counting more (or the
+        best point, where the value of the mean is not finite).  Such a run ends by a limit only.
+        Only without safeguard.
     disp : bool, default False
         Whether to print the outcome.
     return_all : bool, default False
@@ -219,14 +220,18 @@ def minimize(
     report = answers.reporter(callback, allvecs)
     drive, in_python = _driver(fun, jac, args, x, differences, chosen.workers)
     try:
-        if chosen.check_gradient and differences is None:
+        if chosen.check_gradient and differences is not None:
+            problem.warn("check_gradient is not used: fun has no gradient", RuntimeWarning)
+        elif chosen.check_gradient:
             _check_gradient(in_python(), vectors, runs, settings)
         drive(vectors, runs, settings, chosen.maxtime, report)
         if settings["averaging"][0] and runs["nit"][0] > 0:
             descent.return_average(in_python(), vectors, runs)
         failed = runs["end"][0] == state.NONFINITE
-        if failed and jac == "inplace" and answers.lacks_start_gradient(runs)[0]:
-            check_assigned(fun, vectors[state.X], args, lower < upper)
+        if failed and jac == "inplace" and np.isnan(vectors[state.POINT_GRAD]).any():
+            if answers.lacks_start_gradient(runs, settings)[0]:
+                runs["nfev"] += answers.CALLS_OF_CHECK
+                check_assigned(fun, vectors[state.X], args, lower < upper)
     except BaseException as error:
         if runs["end"][0] != state.NONFINITE:  # also where the last call of callback raises it
             runs["end"] = state.RUNNING

@@ -49,6 +49,7 @@ class Objective:
         self._mapper = mapper
         # Machine precision of the values: coarser than that of the points if fun rounds to less.
         self._precision = max(precision, float(np.finfo(x.dtype).eps))
+        self.finished = 0  # evaluations of the differences that are being taken
         # The gradient that came with the value.
         self._pending = np.empty_like(x)
 
@@ -83,6 +84,7 @@ class Objective:
         elif self._differences is None:
             _take_gradient(self._jac(x.copy(), *self._args), out, "what jac returned")
         else:
+            self.finished = 0
             self._differences(self._values, x, value, self._precision, out, central)
 
     def check_gradient(
@@ -95,19 +97,21 @@ class Objective:
     ) -> int:
         """Warn if this is not the gradient at `x`, where the value is given.
 
-        Returns the evaluations made.  A gradient is right if central differences of one of three
-        steps agree, because nothing tells the scale on which the function varies.
+        Returns the evaluations made.  A gradient is right if central differences of one of several
+        steps agree, because nothing tells the scale on which the function varies.  The last steps
+        are relative to x also where that is small, as in the units of atoms.
         """
-        evaluations = 0
+        evaluations, least = 0, 4 * float(np.finfo(x.dtype).eps)
         wrong = np.ones(x.size, np.bool_)
-        for scale in _STEP_SCALES:
-            step = scale * self._precision ** (1 / 3)
+        for scale in (*_STEP_SCALES, np.clip(np.abs(x.astype(np.float64)), 0, 1)):
+            step = np.maximum(scale * self._precision ** (1 / 3), least)
             free = np.where(wrong, lower, x), np.where(wrong, upper, x)
-            central = Differences("3-point", x, *free, max(step, 4 * np.finfo(x.dtype).eps))
+            central = Differences("3-point", x, *free, step)
             found = np.empty_like(x)
             central(lambda points: map(self.value, points), x, value, self._precision, found)
             evaluations += central.cost
-            noise = self._precision * abs(value) / step
+            # What drowns in the noise of the last steps is not right for that.
+            noise = self._precision * abs(value) / step if np.ndim(scale) == 0 else 0.0
             error = np.abs(gradient - found)
             allowed = _SUSPICIOUS * np.maximum(np.abs(gradient), np.abs(found)) + noise
             wrong &= ~(error <= allowed) & (lower < upper)
@@ -124,12 +128,20 @@ class Objective:
     @staticmethod
     def cost_of_check(n: int) -> int:
         """Return the evaluations that `check_gradient` may make."""
-        return 2 * n * len(_STEP_SCALES)
+        return 2 * n * (len(_STEP_SCALES) + 1)
 
     def _values(self, points: Iterable[NDArray[Any]]) -> Iterable[Any]:
         complex_points = self._differences is not None and self._differences.is_complex
         as_number = _as_complex if complex_points else self._as_float
-        return map(as_number, self._mapper(partial(_call, self._fun, self._args), points))
+        found = self._mapper(partial(_call, self._fun, self._args), points)
+        if not isinstance(found, Iterable):
+            raise TypeError(f"workers must return the values of a map, but returned {found!r}")
+
+        def finish(value: Any) -> Any:
+            self.finished += 1
+            return as_number(value)
+
+        return map(finish, found)
 
     def _as_float(self, value: Any) -> float:
         if isinstance(value, float):
@@ -195,7 +207,7 @@ def _take_gradient(gradient: Any, out: NDArray[Any], name: str) -> None:
             )
         if gradient.shape != out.shape:
             raise ValueError(f"{name} has shape {gradient.shape}, but x0 has shape {out.shape}")
-        with np.errstate(over="ignore"):  # infinity is dealt with by the driver
+        with np.errstate(over="ignore", under="ignore"):  # infinity is for the driver to deal with
             gradient = gradient.astype(out.dtype)
     out[:] = gradient
 

@@ -22,7 +22,7 @@ _DEFAULT_MAXITER = 10_000
 _TOLERANCES = {np.dtype(np.float32): (1e-4, 1e-6), np.dtype(np.float64): (1e-5, 1e-12)}
 
 # What others call our arguments, where the spelling does not tell.
-_MEANT = {"maxfun": "maxfev", "jacobian": "jac", "gradient": "jac", "grad": "jac"}
+_MEANT = {"maxfun": "maxfev", "tol": "gtol", "jacobian": "jac", "gradient": "jac", "grad": "jac"}
 
 
 def merged(
@@ -51,7 +51,7 @@ def merged(
         raise TypeError(f"given twice, in options and as a keyword: {', '.join(twice)}")
     given = {**(options or {}), **keywords}
     if tol is not None:
-        given.setdefault("gtol", tol)
+        given.setdefault("gtol", arrays.check_hyperparameter("tol", tol))
     return given
 
 
@@ -184,7 +184,8 @@ def start_of(x0: ArrayLike, most_dimensions: int = 1) -> NDArray[Any]:
     if given.size == 0 and not (given.ndim == 2 and given.shape[1] > 0):
         raise ValueError("x0 must not be empty")
     single = given.dtype.newbyteorder("=") == np.float32
-    x = np.array(given, np.float32 if single else np.float64, ndmin=1)
+    with np.errstate(over="ignore", under="ignore"):
+        x = np.array(given, np.float32 if single else np.float64, ndmin=1)
     arrays.check_finite("x0", x)
     return x
 

@@ -144,7 +144,9 @@ class Batch:
         *functions, _ = objective.types
         solve = _solver(tuple(functions), typeof(args), dtype)
         count = len(self._runs)
-        workers = min(threads.get_num_threads(), count)
+        # Loops with threads of their own cannot all run side by side.
+        in_parallel = any(getattr(f, "targetoptions", {}).get("parallel") for f in (fun, jac))
+        workers = 1 if in_parallel else min(threads.get_num_threads(), count)
         edges = np.linspace(0, count, workers + 1).astype(np.int64)
         spans = [np.array(span) for span in pairwise(edges)]
         spaces = [np.zeros((state.ROWS, self._points.shape[1]), dtype) for _ in spans]
@@ -213,8 +215,10 @@ class Batch:
 
     def check_assigned(self, fun: Any, args: tuple[NDArray[Any], ...]) -> None:
         """Raise if `fun`, with jac='inplace', leaves elements of a gradient as they were."""
-        for k in np.flatnonzero(answers.lacks_start_gradient(self._runs))[:1]:
+        lacking = answers.lacks_start_gradient(self._runs, self._options.settings)
+        for k in np.flatnonzero(lacking)[:1]:
             self._runs["inside"][k] = 1
+            self._runs["nfev"][k] += answers.CALLS_OF_CHECK
             one = tuple(_row(values, k) for values in args)
             free = _row(self._lower, k) < _row(self._upper, k)
             check_assigned(fun, self._points[k], one, free)
@@ -244,7 +248,7 @@ class Batch:
         failures = np.count_nonzero(~success)
         return OptimizeResult(
             x=self._points,
-            fun=runs["value"].copy(),
+            fun=np.where(runs["nfev"] > 0, runs["value"], np.nan),
             jac=self._gradients,
             nit=np.maximum(runs["nit"], 0),
             nfev=runs["nfev"].copy(),

@@ -58,10 +58,12 @@ RUN = np.dtype(
         ("nfev", np.int64),
         ("njev", np.int64),
         ("rejections", np.int64),  # of the current iteration
+        ("judged", np.int64),  # how many of these were for a value that was seen
         ("blocked", np.int64),  # whether one of them was for want of a finite value
         ("memory", np.int64),  # whether the direction uses v and y
         ("still_value", np.int64),  # accepted steps in a row that hardly changed the value
         ("still_x", np.int64),  # ... or the point
+        ("level", np.int64),  # ... or did not lower the value at all, after rejections
         ("grad_cost", np.int64),  # evaluations that the differences of one gradient take
         ("central", np.int64),  # one of the names above
         # What ends the run if nothing comes of beginning anew; RUNNING after another step.

@@ -357,6 +357,41 @@ def test_an_element_of_the_gradient_that_is_not_assigned_is_named():
     assert (caught.value.result.status == 3).all()
 
 
+@both_ways
+@pytest.mark.parametrize(("maxfev", "first"), [(1, 1), (None, 3)])
+def test_what_tells_an_unassigned_gradient_from_nan_is_counted(maxfev, first):
+    @njit
+    def undefined(x, grad, d):
+        grad[:] = np.nan
+        return d[0]
+
+    found = nd.minimize_batch(undefined, STARTS, DATA, jac="inplace", maxfev=maxfev)
+    assert found.nfev.tolist() == [first, *[1] * 6] and (found.status == 3).all()
+
+
+def test_loops_with_threads_of_their_own_do_not_meet(python):
+    script = """
+    import numpy as np
+    from numba import njit, prange
+    import numadelta as nd
+
+    @njit(parallel=True)
+    def fun(x, grad, t):
+        value = 0.0
+        for i in prange(x.size):
+            grad[i] = 2 * (x[i] - t)
+            value += (x[i] - t) ** 2
+        return value
+
+    nd.set_num_threads(2)
+    found = nd.minimize_batch(fun, np.zeros(50), (np.arange(300.0),), jac="inplace")
+    assert found.success.all()
+    """
+    if nd.threads._max_threads() < 2:
+        pytest.skip("there is one core only")
+    python(script, NUMBA_THREADING_LAYER="workqueue")
+
+
 @njit
 def far(x, k):
     return (x[0] - k) ** 2

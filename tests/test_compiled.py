@@ -363,9 +363,14 @@ def test_a_function_of_star_args_gets_a_tuple(data):
         nd.minimize_batch(fun, np.ones((2, 2)), (data,), in_axes=None)
 
 
-def test_float16_data_are_refused_by_name():
-    with pytest.raises(TypeError, match=r"args\[0\] is a ndarray of a kind that compiled"):
-        nd.minimize(value, START, np.ones(3, np.float16))
+@pytest.mark.parametrize("dtype", ["float16", "longdouble", ">f8"])
+def test_data_that_numba_cannot_take_are_refused_by_their_dtype(dtype):
+    data = np.ones(3, dtype)
+    with pytest.raises(
+        TypeError, match=rf"args\[0\] is an array of dtype {data.dtype}, which comp"
+    ):
+        nd.minimize(value, START, data)
+    nd.minimize(value, START, data.astype(float), maxiter=1)
 
 
 def test_an_objective_that_has_become_slow_is_still_interrupted():
@@ -657,7 +662,7 @@ def test_an_element_of_the_gradient_that_is_not_assigned_is_named():
 
     with pytest.raises(ValueError, match=r"did not assign grad\[1\]") as caught:
         nd.minimize(forgetful, START, DATA, "inplace")
-    assert (caught.value.result.status, caught.value.result.nfev) == (3, 1)
+    assert (caught.value.result.status, caught.value.result.nfev) == (3, 3)
 
 
 # Threads, processes and the disk cache

@@ -79,7 +79,7 @@ def test_x0_is_never_modified(minimise):
         ({"gtol": -1e-9}, ValueError, "gtol must not be negative"),
         ({"gtol": np.nan}, ValueError, "gtol must be finite"),
         ({"gtol": "small"}, TypeError, "gtol must be a real number"),
-        ({"tol": -1.0}, ValueError, "gtol must not be negative"),
+        ({"tol": -1.0}, ValueError, "^tol must not be negative"),
         ({"ftol": -1e-9}, ValueError, "ftol must not be negative"),
         ({"ftol": np.nan}, ValueError, "ftol must be finite"),
         ({"ftol": "small"}, TypeError, "ftol must be a real number"),

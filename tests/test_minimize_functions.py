@@ -303,6 +303,24 @@ def test_a_compiled_objective_works_like_any_other(minimize):
     np.testing.assert_allclose(minimize(alone, np.zeros(3)).x, 1, atol=1e-5)
 
 
+# NumPy's errors
+
+
+@pytest.mark.filterwarnings("ignore:Initial guess is not within:RuntimeWarning")
+def test_what_is_rounded_away_is_no_floating_point_error():
+    def sum_of_squares(x):
+        return sum(float(part) ** 2 for part in x)
+
+    x0 = np.float32([1.0, 2.0])
+    with np.errstate(all="raise"):
+        nd.minimize(sum_of_squares, x0, jac=lambda x: np.array([2.0, 1e-60]), maxiter=2)
+        for bounds in ([(1e-60, None)] * 2, [(None, None), (1e-310, 1e-310)]):
+            for start in (x0, [1.0, 2.0]):
+                assert nd.minimize(sum_of_squares, start, bounds=bounds).success
+        nd.minimize(bowl_and_slope, [1.0, 2.0], jac=True, check_gradient=True)
+        nd.Adadelta(x0).step([1e-60, 1.0])
+
+
 # Workers
 
 
@@ -355,6 +373,47 @@ def test_the_map_of_a_pool_of_threads_will_do(minimize):
 def test_workers_is_a_number_of_processes_or_a_map(minimize, workers, error, message):
     with pytest.raises(error, match=message):
         minimize(bowl, [1.0, 2.0], workers=workers)
+
+
+@pytest.mark.parametrize(
+    ("workers", "error", "message"),
+    [
+        (lambda f, points: list(map(f, points))[:-1], ValueError, "1 values came of 2 points"),
+        (lambda f, points: None, TypeError, "workers must return .* a map, but returned None"),
+    ],
+)
+def test_a_map_that_is_none_is_refused(minimize, workers, error, message):
+    with pytest.raises(error, match=message):
+        minimize(bowl, [1.0, 2.0], workers=workers)
+
+
+@pytest.mark.parametrize("failing", [1, 2, 5])
+def test_after_an_exception_all_evaluations_are_counted(minimize, failing):
+    calls = []
+
+    def fun(x):
+        calls.append(x)
+        if len(calls) == failing:
+            raise ZeroDivisionError
+        return x @ x
+
+    with pytest.raises(ZeroDivisionError) as caught:
+        minimize(fun, np.ones(3))
+    assert caught.value.result.nfev == failing - 1
+    assert np.isnan(caught.value.result.fun) == (failing == 1)
+
+
+@pytest.mark.parametrize("maxfev", [1, 2, 3, None])
+def test_what_tells_an_unassigned_gradient_from_nan_is_counted(maxfev):
+    calls = []
+
+    def fun(x, grad):
+        calls.append(x)
+        grad[:] = np.nan
+        return 1.0
+
+    found = nd.minimize(fun, [0.0, 1.0], jac="inplace", maxfev=maxfev)
+    assert (found.status, found.nfev) == (3, len(calls)) == (3, 3 if maxfev in (3, None) else 1)
 
 
 def test_an_exception_in_a_worker_passes():
