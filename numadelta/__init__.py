@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from numadelta.functional import adadelta_step
     from numadelta.grid import sweep
     from numadelta.history import History
-    from numadelta.minimizer import adadelta, minimize
+    from numadelta.method import adadelta
+    from numadelta.minimizer import minimize
     from numadelta.mlp import MLP
     from numadelta.optimizer import Adadelta
     from numadelta.packing import pack
@@ -50,7 +51,7 @@ _HOME = {
     "Checkpoints": "checkpoints",
     "History": "history",
     "MLP": "mlp",
-    "adadelta": "minimizer",
+    "adadelta": "method",
     "adadelta_step": "functional",
     "get_num_threads": "threads",
     "minimize": "minimizer",

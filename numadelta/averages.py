@@ -11,7 +11,7 @@ import math
 
 import numpy as np
 
-from numadelta.jit import loop
+from numadelta.jit import inlined, loop
 from numadelta.kernels import average, effective_rate, flush
 from numadelta.state import (
     ACC_DELTA,
@@ -25,7 +25,6 @@ from numadelta.state import (
     STEP,
     UPPER,
     X,
-    inlined,
 )
 
 # The first step changes x by at least so many of its roundings, in each coordinate.
@@ -34,9 +33,9 @@ _LEAST_STEP = 16
 
 @inlined
 def clear_averages(vectors, settings, relative):
-    """Set them to what they are before the first step from POINT.
+    """Set the averages for a first step from POINT.
 
-    It has the same length in each coordinate or, if `relative`, is the same part of each.
+    It is equally long in all coordinates or, if `relative`, the same part of each.
     """
     real = vectors.dtype.type
     eps, decay = real(settings["eps"]), real(1 - settings["rho"])

@@ -14,7 +14,7 @@ from scipy.optimize import Bounds, OptimizeResult
 from numadelta import problem, progress
 from numadelta.arrays import as_array, check_integer
 from numadelta.bounds import lower_and_upper
-from numadelta.pointers import JIT
+from numadelta.jit import ENABLED
 from numadelta.rounds import Batch
 
 
@@ -92,7 +92,7 @@ def minimize_batch(
     (np.True_, array([0., 1., 2., 3.]))
     """
     for name, function in {"fun": fun, "jac": jac if callable(jac) else fun}.items():
-        if JIT and not is_jitted(function):
+        if ENABLED and not is_jitted(function):
             raise TypeError(f"{name} must be compiled: decorate it with numba.njit")
     if callback is not None and not callable(callback):
         raise TypeError(f"callback must be callable, but is a {type(callback).__name__}")
@@ -108,7 +108,7 @@ def minimize_batch(
     if count:
         jac, differences = problem.derivative(jac, x[0], lower[0], upper[0], chosen)
         with _progress(count, chosen.disp, callback) as report:
-            run = batch.run if JIT else batch.run_in_python
+            run = batch.run if ENABLED else batch.run_in_python
             try:
                 run(fun, jac, args, differences, report)
                 if jac == "inplace":
@@ -167,7 +167,8 @@ def _limits(bounds: Any, x: NDArray[Any], count: int) -> tuple[NDArray[Any], NDA
     each = count, x.shape[1]
     if isinstance(bounds, Bounds) and np.shape(bounds.lb) == np.shape(bounds.ub) == each:
         bounds = bounds.lb, bounds.ub
-    if isinstance(bounds, (tuple, list)) and [np.shape(limit) for limit in bounds] == [each] * 2:
+    pair = bounds if isinstance(bounds, (tuple, list)) else ()
+    if [getattr(limit, "shape", ()) for limit in pair] == [each] * 2:
         every = np.broadcast_to(x, each).ravel()
         lower, upper = lower_and_upper(Bounds(*map(np.ravel, bounds)), every)
         return lower.reshape(each), upper.reshape(each)

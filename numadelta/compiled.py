@@ -24,12 +24,12 @@ from numadelta.ticker import ticks
 
 
 class Compiled(NamedTuple):
-    """An objective as the compiled loop takes it: what to pass, and its Numba types."""
+    """An objective as the compiled loop takes it: addresses and their Numba types, arguments."""
 
     fun: int
     jac: int | None
-    args: tuple[Any, ...]
     types: tuple[Any, ...]
+    args: tuple[Any, ...]
     # Of the values, for whoever calls `fun` from Python, where float32 comes as float.
     precision: float
     iterate: Callable[..., None]
@@ -38,13 +38,17 @@ class Compiled(NamedTuple):
 
 
 def compile_objective(
-    fun: Any, jac: Any, args: tuple[Any, ...], dtype: np.dtype[Any], is_complex: bool
+    fun: Any,
+    jac: Any,
+    args: tuple[Any, ...],
+    dtype: np.dtype[Any],
+    differences: Differences | None,
 ) -> Compiled | None:
     """Compile ``@njit`` functions for these arguments; None if only Python can call them so.
 
-    `jac` is True, "inplace", a function, or None for finite differences, complex ones if
-    `is_complex`.
+    `jac` is True, "inplace", a function, or None for `differences`.
     """
+    is_complex = differences is not None and differences.is_complex
     wanted = fun, jac, _type_of(args), dtype, is_complex
     found = _compiled(*wanted)
     for function, code in () if found is None else found.owners:
@@ -117,16 +121,15 @@ def _compiled(fun: Any, jac: Any, args_type: Any, dtype: Any, is_complex: bool) 
     value = value[0] if jac is True else value
     first, *others = map(address_of, overloads)
     addresses = tuple(map(Address, functions)) if others else (Address(functions[0]), types.none)
-    own_types = *addresses, args_type
     matrix = types.Array(from_dtype(dtype), 2, "C")
     of_drivers = types.int64, STEPS, matrix, RUNS, types.int64, SETTINGS, TICKS, types.boolean
     return Compiled(
         fun=first,
         jac=others[0] if others else None,
         args=(),
-        types=own_types,
+        types=addresses,
         precision=precision(value, point.dtype),
-        iterate=entry_point(iterate, own_types + of_drivers),
+        iterate=entry_point(iterate, (*addresses, args_type, *of_drivers)),
         owners=tuple(zip((fun, second), overloads, strict=False)),
     )
 
@@ -207,7 +210,8 @@ def advance(
     one_step: bool,
 ) -> tuple[int, bool]:
     """Do as `numadelta.descent.advance`, for about 20 ms, or with `one_step` for one step."""
-    run, first = runs[0], (*objective[:3], *differencing(differences))
+    run = runs[0]
     nit = max(int(run["nit"]), 0)
-    objective.iterate(*first, vectors, runs, 0, settings, ticks(), one_step)
+    functions = objective.fun, objective.jac, objective.args, *differencing(differences)
+    objective.iterate(*functions, vectors, runs, 0, settings, ticks(), one_step)
     return int(run["end"]), run["nit"] > nit

@@ -12,11 +12,11 @@ from numba.extending import overload
 
 from numadelta import iteration, state
 from numadelta.differences import THREE_POINT, TURNED, probes, slope, step_of
-from numadelta.jit import loop
+from numadelta.jit import inlined, loop
 from numadelta.pointers import function_at
 
 
-@state.inlined
+@inlined
 def _copy_point(vectors):
     """Copy POINT to GIVEN."""
     for i in range(vectors.shape[1]):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import weakref
+from itertools import repeat
+from operator import setitem
 from typing import Any
 
 import numpy as np
@@ -125,6 +127,7 @@ class CpuState:
 
     def load(self, square_avg: NDArray[Any], acc_delta: NDArray[Any], steps: int) -> None:
         """Overwrite averages and count with checked NumPy arrays of the right shape and dtype."""
-        self.square_avg[:] = square_avg.reshape(-1)
-        self.acc_delta[:] = acc_delta.reshape(-1)
-        self.steps[0] = steps
+        places: Any = self.square_avg, self.acc_delta, self.steps
+        found = square_avg.reshape(-1), acc_delta.reshape(-1), steps
+        # One call written in C, in whose middle no signal handler runs, as in `threads.run`.
+        any(map(setitem, places, repeat(slice(None)), found))

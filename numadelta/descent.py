@@ -22,17 +22,15 @@ def begin(vectors, runs, settings):
 
 @loop
 def _ask(vectors, runs, settings):
-    """Return what ended the run, and whether the value at POINT is known already."""
+    """Return what ended the run, and what has become of forward differences."""
     iteration.propose(vectors, runs[0], settings[0])
-    return runs[0]["end"], runs[0]["central"] == state.TURNING
+    return runs[0]["end"], runs[0]["central"]
 
 
 @loop
 def _tell_value(runs, settings, value):
-    """Return 0 if no gradient is wanted, 1 if one is, and 2 if with central differences."""
-    if not iteration.take_value(runs[0], settings[0], value):
-        return 0
-    return 1 if runs[0]["central"] <= state.FORWARD else 2
+    """Return whether the gradient is wanted."""
+    return iteration.take_value(runs[0], settings[0], value)
 
 
 @loop
@@ -61,18 +59,18 @@ def advance(
 
     That is never more than the `one_step` which `numadelta.compiled.advance` may exceed.
     """
-    end, is_known = _ask(vectors, runs, settings)
+    end, central = _ask(vectors, runs, settings)
     if end != state.RUNNING:
         return end, False
-    if is_known:
-        value, wanted = float(runs["point_value"][0]), 2
+    point, grad = vectors[state.POINT], vectors[state.POINT_GRAD]
+    if central == state.TURNING:  # at X, where the value is known
+        value = float(runs["point_value"][0])
     else:
-        value = objective.value(vectors[state.POINT])
-        wanted = _tell_value(runs, settings, value)
-    if not wanted:
-        return _refuse(vectors, runs, settings), False
+        value = objective.value(point)
+        if not _tell_value(runs, settings, value):
+            return _refuse(vectors, runs, settings), False
     try:
-        objective.gradient(vectors[state.POINT], value, vectors[state.POINT_GRAD], wanted == 2)
+        objective.gradient(point, value, grad, central > state.FORWARD)
     except BaseException:
         runs["nfev"] += objective.finished
         raise

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from numadelta.jit import rule
+from numadelta.jit import inlined, rule
 from numadelta.state import (
     CHANGE,
     DIRECTION,
@@ -14,7 +14,6 @@ from numadelta.state import (
     STEP,
     UPPER,
     X,
-    inlined,
     is_free,
 )
 
@@ -51,7 +50,6 @@ def choose_direction(vectors, run, settings):
         scale = run["step_change"] / run["change_change"]
         overlap = run["grad_step"] / run["step_change"]
         momentum = run["grad_change"] / run["change_change"] - 2 * overlap
-        memory = math.isfinite(scale) and math.isfinite(overlap) and math.isfinite(momentum)
     elif run["grad_step"] < 0:
         # The way goes on downhill and gets no flatter: twice as far.
         memory, momentum = True, 2.0
@@ -77,6 +75,6 @@ def choose_direction(vectors, run, settings):
                 slope += grad * delta
             vectors[DIRECTION, i] = delta
         run["slope"] = slope
-        if slope < 0 or not run["memory"]:
+        if -math.inf < slope < 0 or not run["memory"]:
             return
         run["memory"] = False

@@ -27,9 +27,8 @@ import numpy as np
 
 from numadelta.averages import clear_averages, set_grad_scale, update_averages
 from numadelta.direction import choose_direction, inner_products
-from numadelta.jit import loop
-from numadelta.kernels import largest_usable
-from numadelta.paper import accept_of_paper, step_of_paper
+from numadelta.jit import inlined, loop
+from numadelta.paper import accept_of_paper, begin_of_paper, step_of_paper
 from numadelta.state import (
     CENTRAL,
     CHANGE,
@@ -53,7 +52,6 @@ from numadelta.state import (
     XTOL,
     X,
     clipped,
-    inlined,
     projected_grad,
 )
 
@@ -71,7 +69,7 @@ _PROMISE = 10
 
 @inlined
 def begin(vectors, run, settings):
-    """Prepare a run from POINT, between LOWER and UPPER."""
+    """Prepare a run, all zeros, from POINT, between LOWER and UPPER."""
     free = 0
     for i in range(vectors.shape[1]):
         vectors[X, i] = vectors[POINT, i]
@@ -79,29 +77,18 @@ def begin(vectors, run, settings):
         vectors[STEP, i] = 0
         vectors[CHANGE, i] = 0
         free += vectors[LOWER, i] < vectors[UPPER, i]
-    clear_averages(vectors, settings, False)
-    info = np.finfo(vectors.dtype)
-    run["largest_grad"] = largest_usable(
-        settings["eps"], np.float64(info.max), np.float64(info.tiny)
-    )
+    if settings["safeguard"] == 0:
+        begin_of_paper(vectors, run, settings)
+    else:
+        clear_averages(vectors, settings, False)
     # `per_element` is zero if no differences are used.
     run["grad_cost"] = free * np.int64(settings["per_element"])
     run["central"] = FORWARD
-    run["coordinate"] = 0
     run["begun"] = 1
-    run["slope"] = 0
     run["value"] = np.inf
     run["doubted_value"] = np.inf
-    run["verdict"] = RUNNING
     run["point_value"] = np.nan
-    run["alpha"] = 0
     run["nit"] = -1
-    run["nfev"] = 0
-    run["njev"] = 0
-    run["still_value"] = 0
-    run["still_x"] = 0
-    run["level"] = 0
-    run["end"] = RUNNING
 
 
 @inlined
@@ -292,7 +279,7 @@ def _longest(vectors):
 
 @inlined
 def _doubt(vectors, run, settings):
-    """Let a run that would end begin anew from where it is, unless it has just done so in vain."""
+    """Let a run that would end begin anew, unless nothing came of that the last time."""
     if run["verdict"] != RUNNING:
         run["end"] = run["verdict"]
         return
@@ -336,8 +323,7 @@ def _turn_to_central(vectors, run, settings):
     for i in range(vectors.shape[1]):
         x = vectors[X, i]
         near &= abs(vectors[POINT, i] - x) <= reach * max(real(1), abs(x))
-    affordable = run["nfev"] + 2 * run["grad_cost"] <= settings["maxfev"]
-    if affordable and (near or run["end"] == PRECISION):
+    if near or run["end"] == PRECISION:
         run["end"] = RUNNING
         run["central"] = TURNING
         run["grad_cost"] *= 2

@@ -77,22 +77,23 @@ def minimize(
     safeguard : bool, default True
         Whether to accept only steps that decrease the value enough.
     maxiter : int, default 10000
-        The most steps; ``inf`` for no limit.
+        Maximum number of steps; ``inf`` for no limit.
     maxfev : int, optional
-        The most evaluations of `fun`, those of finite differences included.  Never exceeded: an
-        evaluation is not begun if too few are left for its gradient.  No limit by default.
+        Maximum number of evaluations of `fun`, those of finite differences included.  Never
+        exceeded: an evaluation is not begun if too few are left for its gradient.  No limit by
+        default.
     maxtime : float, optional
-        The most seconds, looked at between evaluations of value and gradient, or if compiled about
-        every 20 ms.  No limit by default.
+        Maximum number of seconds, looked at between evaluations of value and gradient, or if
+        compiled about every 20 ms.  No limit by default.
     gtol : float, default 1e-5, or 1e-4 for float32
-        Converged is a point whose projected gradient, which is the gradient itself away from the
-        bounds, is nowhere larger.
+        Stop when no element of the projected gradient, which is the gradient itself away from the
+        bounds, is larger.
     ftol : float, default 1e-12, or 1e-6 for float32
-        Converged are 10 steps in a row of which each decreases the value by no more than this part
-        of it.  Only with safeguard.
+        Stop after 10 steps in a row that each decrease the value by no more than this part of it.
+        Only with safeguard.
     xtol : float, default 0
-        Converged are 10 steps in a row of which each changes no coordinate by more than this part
-        of the largest one.  Only with safeguard.
+        Stop after 10 steps in a row that each change no coordinate by more than this part of the
+        largest one.  Only with safeguard.
     lr_decay : float, default 0
         Step k has the rate ``lr / (1 + lr_decay * k)``.  Only without safeguard.
     averaging : bool, default False
@@ -218,15 +219,23 @@ def minimize(
     descent.begin(vectors, runs, settings)
     allvecs = [x.copy()] if chosen.return_all else None
     report = answers.reporter(callback, allvecs)
-    drive, in_python = _driver(fun, jac, args, x, differences, chosen.workers)
+    native = _compile(fun, jac, args, x.dtype, differences)
+    workers = _used(chosen.workers, native, differences)
     try:
-        if chosen.check_gradient and differences is not None:
-            problem.warn("check_gradient is not used: fun has no gradient", RuntimeWarning)
-        elif chosen.check_gradient:
-            _check_gradient(in_python(), vectors, runs, settings)
-        drive(vectors, runs, settings, chosen.maxtime, report)
-        if settings["averaging"][0] and runs["nit"][0] > 0:
-            descent.return_average(in_python(), vectors, runs)
+        with _mapper(workers) as mapper:
+            objective = Objective(fun, jac, args, x, differences, mapper)
+            if native is None:
+                advance = partial(descent.advance, objective)
+            else:
+                objective.precision = native.precision  # float32 values reach Python as float
+                advance = partial(compiled.advance, native, differences)
+            if chosen.check_gradient and differences is not None:
+                problem.warn("check_gradient is not used: fun has no gradient", RuntimeWarning)
+            elif chosen.check_gradient:
+                _check_gradient(objective, vectors, runs, settings)
+            descent.descend(advance, vectors, runs, settings, chosen.maxtime, report)
+            if settings["averaging"][0] and runs["nit"][0] > 0:
+                descent.return_average(objective, vectors, runs)
         failed = runs["end"][0] == state.NONFINITE
         if failed and jac == "inplace" and np.isnan(vectors[state.POINT_GRAD]).any():
             if answers.lacks_start_gradient(runs, settings)[0]:
@@ -260,79 +269,22 @@ def _check_gradient(
         runs["nfev"] += objective.check_gradient(x, *found, *limits)
 
 
-class _Method:
-    """`numadelta.minimize` as a ``method`` of `scipy.optimize.minimize`.
-
-    It also works inside SciPy's global optimisers, and from SciPy 1.17 on (before, it is ignored)
-    as ``polish`` of `scipy.optimize.differential_evolution`.  SciPy tells no method of its user's
-    which scheme of finite differences was asked for: it is always "2-point" then.
-
-    Examples
-    --------
-    >>> import scipy.optimize
-    >>> import numadelta as nd
-    >>> res = scipy.optimize.minimize(
-    ...     lambda x: x @ x, [1.0, 2.0], method=nd.adadelta, options={"lr": 0.5}
-    ... )
-    >>> res.success
-    True
-    """
-
-    # An object, because a function has no lower(), which scipy.optimize.shgo calls.
-    __name__ = "adadelta"
-
-    def __call__(
-        self, fun: Callable[..., Any], x0: ArrayLike, args: Any = (), **keywords: Any
-    ) -> OptimizeResult:
-        """Minimise `fun`; the keywords are those of `numadelta.minimize`."""
-        # SciPy passes the user's options on as keywords: unknown ones are to be warned about.
-        names = ("jac", "bounds", "tol", "callback")
-        own = {name: keywords.pop(name) for name in names if name in keywords}
-        return minimize(fun, x0, args, **own, options=keywords)
-
-    def lower(self) -> str:
-        """Return SciPy's name for a method that is not its own."""
-        return "_custom"
-
-    def __reduce__(self) -> str:
-        return "adadelta"
-
-    def __repr__(self) -> str:
-        return "numadelta.adadelta"
+def _compile(
+    fun: Any, jac: Any, args: tuple[Any, ...], dtype: Any, differences: Differences | None
+) -> compiled.Compiled | None:
+    """Return a compiled objective, or None if this one is called from Python."""
+    if not is_jitted(fun) or (callable(jac) and not is_jitted(jac)):
+        return None
+    return compiled.compile_objective(fun, jac, args, dtype, differences)
 
 
-adadelta = _Method()
-
-
-def _driver(
-    fun: Callable[..., Any],
-    jac: Any,
-    args: tuple[Any, ...],
-    x: NDArray[Any],
-    differences: Differences | None,
-    workers: Any,
-) -> tuple[Callable[..., None], Callable[..., Objective]]:
-    """Return the driver for an objective, and what makes one of those in Python."""
-    in_python = partial(Objective, fun, jac, args, x, differences)
-    if is_jitted(fun) and (not callable(jac) or is_jitted(jac)):
-        is_complex = differences is not None and differences.is_complex
-        objective = compiled.compile_objective(fun, jac, args, x.dtype, is_complex)
-        if objective is not None:
-            if workers is not None:
-                problem.warn("workers is not used: the objective is compiled", RuntimeWarning)
-            advance = partial(compiled.advance, objective, differences)
-            in_python = partial(in_python, precision=objective.precision)
-            return partial(descent.descend, advance), in_python
-
-    if workers is not None and differences is None:
-        problem.warn("workers is not used: it is for finite differences", RuntimeWarning)
-        workers = None
-
-    def drive(*run: Any) -> None:
-        with _mapper(workers) as mapper:
-            descent.descend(partial(descent.advance, in_python(mapper)), *run)
-
-    return drive, in_python
+def _used(workers: Any, native: compiled.Compiled | None, differences: Differences | None) -> Any:
+    """Return the workers, or warn that there is nothing for them to do."""
+    if workers is None or (native is None and differences is not None):
+        return workers
+    why = "it is for finite differences" if native is None else "the objective is compiled"
+    problem.warn(f"workers is not used: {why}", RuntimeWarning)
+    return None
 
 
 @contextmanager

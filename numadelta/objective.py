@@ -40,7 +40,6 @@ class Objective:
         x: NDArray[Any],
         differences: Differences | None,
         mapper: Callable[..., Iterable[Any]] = map,
-        precision: float = 0.0,
     ) -> None:
         self._fun = fun
         self._jac = jac
@@ -48,7 +47,7 @@ class Objective:
         self._differences = differences
         self._mapper = mapper
         # Machine precision of the values: coarser than that of the points if fun rounds to less.
-        self._precision = max(precision, float(np.finfo(x.dtype).eps))
+        self.precision = float(np.finfo(x.dtype).eps)
         self.finished = 0  # evaluations of the differences that are being taken
         # The gradient that came with the value.
         self._pending = np.empty_like(x)
@@ -85,7 +84,7 @@ class Objective:
             _take_gradient(self._jac(x.copy(), *self._args), out, "what jac returned")
         else:
             self.finished = 0
-            self._differences(self._values, x, value, self._precision, out, central)
+            self._differences(self._values, x, value, self.precision, out, central)
 
     def check_gradient(
         self,
@@ -104,14 +103,14 @@ class Objective:
         evaluations, least = 0, 4 * float(np.finfo(x.dtype).eps)
         wrong = np.ones(x.size, np.bool_)
         for scale in (*_STEP_SCALES, np.clip(np.abs(x.astype(np.float64)), 0, 1)):
-            step = np.maximum(scale * self._precision ** (1 / 3), least)
+            step = np.maximum(scale * self.precision ** (1 / 3), least)
             free = np.where(wrong, lower, x), np.where(wrong, upper, x)
             central = Differences("3-point", x, *free, step)
             found = np.empty_like(x)
-            central(lambda points: map(self.value, points), x, value, self._precision, found)
+            central(lambda points: map(self.value, points), x, value, self.precision, found)
             evaluations += central.cost
             # What drowns in the noise of the last steps is not right for that.
-            noise = self._precision * abs(value) / step if np.ndim(scale) == 0 else 0.0
+            noise = self.precision * abs(value) / step if np.ndim(scale) == 0 else 0.0
             error = np.abs(gradient - found)
             allowed = _SUSPICIOUS * np.maximum(np.abs(gradient), np.abs(found)) + noise
             wrong &= ~(error <= allowed) & (lower < upper)
@@ -150,7 +149,7 @@ class Objective:
             return check_number("the value", value)
         array = _as_scalar(value, "fiu", "a real one")
         if array.dtype.kind == "f":
-            self._precision = max(self._precision, float(np.finfo(array.dtype).eps))
+            self.precision = max(self.precision, float(np.finfo(array.dtype).eps))
         return float(array.item())
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from numadelta.kernels import adadelta_rule, add_to_mean, usable
+from numadelta.jit import inlined
+from numadelta.kernels import adadelta_rule, add_to_mean, largest_usable, usable
 from numadelta.state import (
     ACC_DELTA,
     AVERAGE,
@@ -19,12 +20,23 @@ from numadelta.state import (
     UPPER,
     X,
     clipped,
-    inlined,
     projected_grad,
 )
 
 # Values that differ by no more roundings than this count as equal.
 _ROUNDINGS = 8
+
+
+@inlined
+def begin_of_paper(vectors, run, settings):
+    """Prepare what only these steps need."""
+    info = np.finfo(vectors.dtype)
+    run["largest_grad"] = largest_usable(
+        settings["eps"], np.float64(info.max), np.float64(info.tiny)
+    )
+    for i in range(vectors.shape[1]):
+        vectors[SQUARE_AVG, i] = 0
+        vectors[ACC_DELTA, i] = 0
 
 
 @inlined
@@ -64,8 +76,6 @@ def accept_of_paper(vectors, run, settings):
     first = run["nit"] < 0
     if first:
         run["start"] = value
-        for i in range(n):
-            vectors[ACC_DELTA, i] = 0
     run["nit"] += 1
     gtol = settings["gtol"]
     all_small = all_usable = True

@@ -10,13 +10,10 @@ from __future__ import annotations
 from inspect import Parameter, signature
 from typing import Any
 
-from numba import config, types
+from numba import types
 from numba.core import cgutils
 from numba.core.imputils import impl_ret_untracked
 from numba.extending import NativeValue, intrinsic, models, register_model, unbox
-
-# Whether Numba compiles at all, or the functions that it decorates stay those of Python.
-JIT = not getattr(config, "DISABLE_JIT")  # noqa: B009 (Numba sets it at run time)
 
 
 class Address(types.Type):

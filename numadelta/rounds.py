@@ -132,17 +132,15 @@ class Batch:
     ) -> None:
         """Solve all problems in rounds, each thread those of its span."""
         settings = self._options.settings
-        is_complex = differences is not None and differences.is_complex
         one = tuple(values[0] for values in args)
         dtype = self._points.dtype
-        objective = compiled.compile_objective(fun, jac, one, dtype, is_complex)
+        objective = compiled.compile_objective(fun, jac, one, dtype, differences)
         if objective is None:
             raise TypeError(
                 "fun and jac must be compiled for any types, without explicit signatures, defaults "
                 "or *args"
             )
-        *functions, _ = objective.types
-        solve = _solver(tuple(functions), typeof(args), dtype)
+        solve = _solver(objective.types, typeof(args), dtype)
         count = len(self._runs)
         # Loops with threads of their own cannot all run side by side.
         in_parallel = any(getattr(f, "targetoptions", {}).get("parallel") for f in (fun, jac))

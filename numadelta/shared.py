@@ -9,7 +9,8 @@ moved rarely.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from itertools import pairwise
+from itertools import pairwise, repeat
+from operator import setitem
 from typing import Any
 
 import numpy as np
@@ -174,10 +175,11 @@ class SharedState(CpuState):
 
     def load(self, square_avg: NDArray[Any], acc_delta: NDArray[Any], steps: int) -> None:
         """Do as `CpuState.load`, with an E[dx^2] for each group."""
-        self.square_avg[:] = square_avg.reshape(-1)
-        self._shares[:] = 0
-        self._shares[:, self._first_parts] = acc_delta
-        self.steps[0] = steps
+        shares = np.zeros_like(self._shares)
+        shares[:, self._first_parts] = acc_delta
+        places: Any = self.square_avg, self._shares, self.steps
+        found = square_avg.reshape(-1), shares, steps
+        any(map(setitem, places, repeat(slice(None)), found))  # as there
 
 
 def check_sizes(sizes: Any, total: int) -> tuple[int, ...]:

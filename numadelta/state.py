@@ -6,14 +6,9 @@ names below.
 
 from __future__ import annotations
 
-from functools import partial
-
 import numpy as np
 
-from numadelta.jit import loop, rule
-
-# A part of an iteration.  Inlined by LLVM: calls took a third of the time at n = 2.
-inlined = partial(loop, forceinline=True)
+from numadelta.jit import rule
 
 # Rows of `vectors`.
 X = 0  # the last accepted point, or the best one if there is no safeguard

@@ -14,6 +14,7 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from itertools import starmap
 from queue import SimpleQueue
 from typing import Any
@@ -104,12 +105,11 @@ def run(kernel: Callable[..., Any], tasks: list[tuple[Any, ...]]) -> list[Any]:
     instructions, never within a call written in C, and a thread's share is one such call.  That
     takes a kernel that is compiled already, for the compiler is written in Python.
     """
-    helpers = max(0, min(_num_threads, len(tasks)) - 1)
+    helpers = _ready_workers(min(_num_threads, len(tasks)) - 1)
     left: deque[tuple[Any, ...] | None] = deque(tasks)
     left.extend([None] * (helpers + 1))
     results: list[Any] = []
-    # Iterators that do a thread's share when drained, and what an error has left of it when drained
-    # again.
+    # Draining one of these does a thread's share; draining it again after an error does the rest.
     shares = [
         map(results.append, starmap(kernel, iter(left.popleft, None))) for _ in range(helpers + 1)
     ]
@@ -129,7 +129,7 @@ def run(kernel: Callable[..., Any], tasks: list[tuple[Any, ...]]) -> list[Any]:
     def unfinished() -> bool:
         return len(results) < len(tasks) and len(ended) < helpers
 
-    hand_over = map(_tasks_of_workers(helpers).put, [help_out] * helpers)
+    hand_over = map(_tasks.put, [help_out] * helpers)
     waiting = True
     while waiting:
         try:
@@ -150,14 +150,15 @@ _tasks: SimpleQueue[Callable[[], Any]] = SimpleQueue()
 _workers: list[threading.Thread] = []
 
 
-def _tasks_of_workers(count: int) -> SimpleQueue[Callable[[], Any]]:
-    """Return the queue that so many worker threads or more serve; start those that lack."""
-    with _lock:
+def _ready_workers(count: int) -> int:
+    """Start the worker threads that are missing; return how many of `count` there are."""
+    # None can be started where there are too many, or when Python ends.
+    with _lock, suppress(RuntimeError):
         while len(_workers) < count:
             worker = threading.Thread(target=_serve, args=(_tasks,), name="numadelta", daemon=True)
             worker.start()
             _workers.append(worker)
-    return _tasks
+    return max(0, min(count, len(_workers)))
 
 
 def _serve(tasks: SimpleQueue[Callable[[], Any]]) -> None:

@@ -358,6 +358,12 @@ def test_an_element_of_the_gradient_that_is_not_assigned_is_named():
 
 
 @both_ways
+def test_ragged_bounds_are_named():
+    with pytest.raises(ValueError, match="bounds must be a Bounds object or a sequence of"):
+        nd.minimize_batch(far, np.zeros((3, 2)), (np.ones(3),), bounds=[(0, 1), ([1, 2], 3)])
+
+
+@both_ways
 @pytest.mark.parametrize(("maxfev", "first"), [(1, 1), (None, 3)])
 def test_what_tells_an_unassigned_gradient_from_nan_is_counted(maxfev, first):
     @njit

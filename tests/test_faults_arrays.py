@@ -290,6 +290,8 @@ def test_a_gradient_seen_before_is_checked_again():
     opt.step(g)
     g.flags.writeable = False
     opt.step(g)
+    g.flags.writeable = True
+    opt.step(g)
     g.shape = (2, 3)
     with pytest.raises(ValueError, match=r"grads has shape \(2, 3\), but params has shape \(6,\)"):
         opt.step(g)

@@ -129,11 +129,6 @@ def test_options_are_checked_before_anything_is_evaluated(options, error, messag
         nd.minimize(unreachable, [1.0, 2.0], **options)
 
 
-def test_none_stands_for_the_default_tolerances(minimise):
-    found, expected = minimise(bowl, [1.0, 2.0], gtol=None, ftol=None), minimise(bowl, [1.0, 2.0])
-    assert (found.nit, found.fun) == (expected.nit, expected.fun)
-
-
 def test_an_eps_that_float32_rounds_to_zero_is_refused():
     with pytest.raises(ValueError, match=r"eps must be positive \(as float32"):
         nd.minimize(unreachable, np.ones(1, np.float32), eps=1e-50)

@@ -102,6 +102,27 @@ def test_no_more_threads_are_started_than_help_the_caller(python):
     assert python(SHARED + script).split() == ["0", "1", "2", "3", "3"]
 
 
+def test_where_no_thread_can_be_started_the_caller_does_the_work(python):
+    script = """
+    threads._max_threads = lambda: 4
+    started = []
+
+    class Scarce(threads.threading.Thread):
+        def start(self):
+            if started:
+                raise RuntimeError("can't start new thread")
+            started.append(self)
+            super().start()
+
+    threads.threading.Thread = Scarce
+    nd.set_num_threads(4)
+    for _ in range(2):
+        assert sorted(threads.run(abs, [(-k,) for k in range(9)])) == list(range(9))
+    print(len(threads._workers))
+    """
+    assert python(SHARED + script) == "1"
+
+
 def test_idle_threads_keep_no_array_alive(four_threads):
     x = np.ones(100)
     opt = nd.Adadelta(x)
@@ -414,6 +435,47 @@ def test_ctrl_c_tears_and_miscounts_no_step(python, n, shared_delta):
     assert python(SHARED + script).split() == 4 * ["True"]
 
 
+@either_delta
+def test_no_moment_of_load_state_dict_tears_the_averages(python, shared_delta):
+    script = f"""
+    sys.unraisablehook = lambda report: None
+    left, interrupted = 0, True
+
+    def strike(frame, event, argument):
+        global left, interrupted
+        if frame.f_globals.get("__name__", "").startswith("numadelta."):
+            left -= 1
+            if left < 0 and not interrupted:
+                interrupted = True
+                raise KeyboardInterrupt
+
+    def contents(opt):
+        return opt.square_avg.tobytes() + opt.acc_delta.tobytes() + bytes([opt.steps])
+
+    opt, other = (nd.Adadelta(np.ones(3), shared_delta={shared_delta}) for _ in range(2))
+    for _ in range(3):
+        other.step(np.ones(3))
+    old, new = opt.state_dict(), other.state_dict()
+    whole = contents(opt), contents(other)
+    moments, seen = 0, set()
+    while interrupted:
+        opt.load_state_dict(old)
+        left, interrupted = moments, False
+        sys.setprofile(strike)
+        try:
+            opt.load_state_dict(new)
+        except KeyboardInterrupt:
+            pass
+        finally:
+            sys.setprofile(None)
+        seen.add(whole.index(contents(opt)))
+        moments += 1
+    print(moments > 20, *sorted(seen))
+    """
+    assert python(SHARED + script) == "True 0 1"
+
+
+@compiled
 @pytest.mark.skipif(sys.platform == "win32", reason="it has no interval timer")
 def test_a_signal_handler_that_raises_leaves_no_torn_step(python):
     python("""
