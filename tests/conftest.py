@@ -51,3 +51,9 @@ def path(tmp_path):
     """Return the path of a saved network."""
     make_net().save(tmp_path / "net.npz")
     return tmp_path / "net.npz"
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """Leave the disk out of tests that write thousands of files."""
+    monkeypatch.setattr(os, "fsync", lambda descriptor: None)

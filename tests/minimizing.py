@@ -6,8 +6,10 @@ import functools
 
 import numpy as np
 import scipy.optimize
+from numba import config
 
 import numadelta as nd
+from numadelta.bench.classics import problems
 
 CONVERGED = "Optimization terminated successfully."
 MAXITER = "Maximum number of iterations has been exceeded."
@@ -78,3 +80,25 @@ class Recorder:
     @property
     def repeated(self):
         return len(self.points) - len({point.tobytes() for point in self.points})
+
+
+PROBLEMS = {problem.name: problem for problem in problems()}
+# What takes a hundred times longer without the compiler is left out then.
+SOLVED = [name for name in PROBLEMS if not (config.DISABLE_JIT and name == "Rosenbrock 100")]
+EASY = ["Rosenbrock 2", "Wood", "Powell singular", "Beale", "Himmelblau"]
+
+
+def in_place(problem, shift=0.0, scales=1.0):
+    """Return a classic, whose value is shifted and whose coordinates are multiplied."""
+
+    def fun(y, grad):
+        value = problem.fun(np.asarray(y * scales, np.float64), grad, *problem.args)
+        grad *= scales
+        return value + shift
+
+    return fun
+
+
+def solve(problem, shift=0.0, scales=1.0, **options):
+    fun = in_place(problem, shift, scales)
+    return nd.minimize(fun, problem.x0 / scales, jac="inplace", **options)

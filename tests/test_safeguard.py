@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import threading
-from contextlib import nullcontext
 from itertools import pairwise
 
 import numpy as np
@@ -21,39 +20,22 @@ from numba import config
 import numadelta as nd
 from minimizing import (
     CONVERGED,
+    EASY,
     MAXFEV,
     MAXITER,
     MAXTIME,
     PRECISION,
+    PROBLEMS,
+    SOLVED,
     VALLEY,
     Recorder,
     bowl,
     bowl_and_slope,
+    in_place,
     rosenbrock,
     rosenbrock_slope,
+    solve,
 )
-from numadelta.bench.classics import problems
-
-PROBLEMS = {problem.name: problem for problem in problems()}
-# What takes a hundred times longer without the compiler is left out then.
-SOLVED = [name for name in PROBLEMS if not (config.DISABLE_JIT and name == "Rosenbrock 100")]
-EASY = ["Rosenbrock 2", "Wood", "Powell singular", "Beale", "Himmelblau"]
-
-
-def in_place(problem, shift=0.0, scales=1.0):
-    """Return a classic, whose value is shifted and whose coordinates are multiplied."""
-
-    def fun(y, grad):
-        value = problem.fun(np.asarray(y * scales, np.float64), grad, *problem.args)
-        grad *= scales
-        return value + shift
-
-    return fun
-
-
-def solve(problem, shift=0.0, scales=1.0, **options):
-    fun = in_place(problem, shift, scales)
-    return nd.minimize(fun, problem.x0 / scales, jac="inplace", **options)
 
 
 def rosenbrock_and_slope(x):
@@ -686,289 +668,6 @@ def test_a_concave_start_is_left_downhill(x0):
     found = nd.minimize(lambda x: (float(np.cos(x).sum()), -np.sin(x)), x0, jac=True, gtol=1e-9)
     assert found.success
     assert found.fun == pytest.approx(-2, abs=1e-9)
-
-
-# Differences
-
-
-def far(x, k):
-    a, b = x[0] - k, x[1] - k / 2
-    return a**2 + b**2 + 0.5 * a * b
-
-
-def chain(x):
-    return sum(rosenbrock(x[i : i + 2]) for i in range(len(x) - 1))
-
-
-@pytest.mark.parametrize("k", range(0, 100_000, 2500))
-def test_differences_lead_to_the_minimum_however_far_it_is(k):
-    for fun, n in [(far, 2), (lambda x, k: (x[0] - k) ** 2, 1)]:
-        found = nd.minimize(fun, np.zeros(n), (float(k),))
-        assert found.success
-        assert found.nfev <= 60 * n
-        np.testing.assert_allclose(found.x, k / np.arange(1, n + 1), rtol=1e-8, atol=1e-4)
-
-
-@pytest.mark.parametrize("gtol", [1e-6, 1e-8])
-def test_more_may_be_asked_for_than_forward_differences_can_tell(gtol):
-    fun = Recorder(chain)
-    found = nd.minimize(fun, [-1.2, 1.0, 0.5], gtol=gtol, return_all=True)
-    assert found.success
-    assert found.nfev == len(fun.points) < 800
-    assert len({x.tobytes() for x in fun.points}) == found.nfev
-    np.testing.assert_allclose(found.x, 1, atol=1e-6)
-    # To begin anew with better differences is no step.
-    assert len(found.allvecs) == found.nit + 1
-    assert len({x.tobytes() for x in found.allvecs}) == found.nit + 1
-
-
-def test_as_many_evaluations_as_a_run_takes_are_enough():
-    for k in range(0, 100_000, 9000):
-        whole = nd.minimize(far, [0.0, 0.0], (float(k),))
-        again = nd.minimize(far, [0.0, 0.0], (float(k),), maxfev=whole.nfev)
-        assert (again.success, again.nfev) == (whole.success, whole.nfev)
-
-
-def test_maxfev_is_not_exceeded_when_differences_become_central():
-    whole = nd.minimize(far, [0.0, 0.0], (50000.0,))
-    for maxfev in range(whole.nfev - 30, whole.nfev):
-        fun = Recorder(far)
-        found = nd.minimize(fun, [0.0, 0.0], (50000.0,), maxfev=maxfev)
-        assert found.nfev == len(fun.points) <= maxfev
-        assert found.message == MAXFEV
-
-
-@pytest.mark.parametrize("side", [-1, 1])
-def test_central_differences_stay_inside_too(side):
-    # The minimum is nearer to the bound than differences reach.
-    k, edge = 50000.0 * side, 50000.0001 * side
-    fun = Recorder(far)
-    found = nd.minimize(fun, [0.0, 0.0], (k,), bounds=[sorted([0.0, edge]), (None, None)])
-    assert found.success
-    assert (np.abs(fun.points)[:, 0] <= abs(edge)).all()
-    np.testing.assert_allclose(found.x, [k, k / 2], rtol=1e-8)
-
-
-def test_where_central_differences_are_not_finite_forward_ones_go_on():
-    fun = Recorder(lambda x: (x[0] + 1) ** 2 if x[0] >= 0 else np.nan)
-    found = nd.minimize(fun, [0.0])
-    assert (found.success, found.status) == (False, 2)
-    assert found.nfev == len(fun.points) == 2 + 2 + 40
-    assert (found.x[0], found.njev) == (0, 2)
-    assert found.jac[0] == pytest.approx(2)
-
-
-def test_values_in_float32_make_no_endless_line_searches():
-    found = nd.minimize(lambda x: np.float32(((x - 3) ** 2).sum()), [1.3, 0.4])
-    assert found.success
-    assert found.nfev < 100
-    np.testing.assert_allclose(found.x, 3, atol=1e-3)
-
-
-# Bounds
-
-
-BOXES = {
-    "minimum outside": ("Booth", [(2, 5), (2, 5)], [3.0, 4.0]),
-    "corner": ("Trid 10", [(-4, 4)] * 10, [0.0] * 10),
-    "some active": ("Rotated quadratic 20", [(-0.2, 0.2)] * 20, [0.0] * 20),
-    "one side": ("Rosenbrock 2", [(None, 0.5), (None, None)], [-1.2, 0.4]),
-    "other side": ("Rosenbrock 2", [(-2, 2), (1.5, np.inf)], [0.0, 1.7]),
-    "valley": ("Rosenbrock 10", [(None, 0.5)] * 10, [-1.2, 0.4] * 5),
-    "start at bounds": ("Rosenbrock 10", [(0.2, 0.5)] * 10, [0.2, 0.5] * 5),
-    "one active": ("Beale", [(0, 2), (0, 0.3)], [1.0, 0.1]),
-    "fixed": ("Wood", [(-5, 5), (0.9, 0.9), (-5, 0.5), (-5, 5)], [0.5, 0.9, 0.5, 0.5]),
-    "all kinds": ("Dixon-Price 10", [(0.6, None), (0.7, 0.7)] * 5, [1.0, 0.7] * 5),
-    "nothing active": ("Himmelblau", [(0, 5), (0, 4)], [0.0, 0.0]),
-    "curved": ("Log-sum-exp 10", [(0.1, 1.0)] * 10, [1.0] * 10),
-    "wide": ("Beale", [(-1e300, 1e300)] * 2, [1.0, 1.0]),
-}
-boxes = pytest.mark.parametrize(("name", "bounds", "x0"), BOXES.values(), ids=BOXES)
-
-
-@boxes
-def test_bounded_minima_are_those_of_lbfgsb(name, bounds, x0):
-    fun = in_place(PROBLEMS[name])
-    found = nd.minimize(fun, x0, jac="inplace", bounds=bounds, gtol=1e-7)
-    assert found.success
-
-    def pair(x):
-        grad = np.empty_like(x)
-        return fun(x, grad), grad
-
-    tight = {"ftol": 1e-15, "gtol": 1e-10, "maxiter": 5000}
-    expected = scipy.optimize.minimize(
-        pair, x0, jac=True, bounds=bounds, method="L-BFGS-B", options=tight
-    )
-    np.testing.assert_allclose(found.x, expected.x, atol=1e-5)
-    assert found.fun == pytest.approx(expected.fun, abs=1e-8, rel=1e-8)
-
-
-@boxes
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_every_evaluation_is_inside_and_the_end_is_stationary(name, bounds, x0, dtype):
-    # In float32 the first and last number inside; where there is none the nearest must do.
-    lower, upper = (
-        np.array([end if limit is None else limit for limit in limits], float)
-        for limits, end in zip(zip(*bounds, strict=True), (-np.inf, np.inf), strict=True)
-    )
-    if dtype == np.float32:
-        if name == "Beale" and upper[0] > 1e38:
-            lower, upper = np.full((2, 2), [[-1e30], [1e30]])
-        fixed = lower == upper
-        lower[fixed] = upper[fixed] = upper[fixed].astype(dtype)
-    bounds = scipy.optimize.Bounds(lower, upper)
-    x0 = np.array(x0, dtype)
-    x0 = np.where(x0 < lower, np.nextafter(x0, dtype(9)), x0)
-    x0 = np.where(x0 > upper, np.nextafter(x0, dtype(-9)), x0)
-    fun = Recorder(in_place(PROBLEMS[name]))
-    found = nd.minimize(fun, x0, jac="inplace", bounds=bounds)
-    assert found.success
-    points = np.array(fun.points, float)
-    assert ((lower <= points) & (points <= upper)).all()
-    assert found.x.dtype == dtype
-    if dtype == np.float64:
-        step = np.clip(found.x - found.jac, lower, upper) - found.x
-        assert abs(step).max() <= 1e-4
-
-
-@pytest.mark.parametrize("jac", ["2-point", "3-point"])
-def test_differences_stay_inside_too(jac):
-    fun = Recorder(rosenbrock)
-    bounds = [(0.0, 0.5), (0.25, 2.0)]
-    found = nd.minimize(fun, [0.0, 2.0], jac=jac, bounds=bounds)
-    assert found.success
-    points = np.array(fun.points)
-    assert (points >= [0, 0.25]).all() and (points <= [0.5, 2]).all()
-    np.testing.assert_allclose(found.x, [0.5, 0.25], atol=1e-6)
-
-
-def test_a_bound_that_is_hit_may_be_left_again():
-    # The first step goes far beyond the lower bound; the minimum is between the bounds.
-    found = nd.minimize(
-        lambda x: (float(((x - 0.7) ** 2).sum()), 2 * (x - 0.7)),
-        [1.0, 1.0],
-        jac=True,
-        lr=1e4,
-        bounds=[(0, 1), (0.7, 1)],
-        return_all=True,
-    )
-    assert found.success
-    np.testing.assert_allclose(found.x, 0.7, atol=1e-5)
-
-
-@pytest.mark.parametrize("sign", [-1, 1])
-def test_a_line_is_followed_to_its_bound(sign):
-    found = nd.minimize(
-        lambda x: (sign * x[0], np.full(1, sign)), [0.0], jac=True, bounds=[(-1e9, 1e9)]
-    )
-    assert (found.success, found.x[0], found.jac[0]) == (True, -sign * 1e9, sign)
-
-
-# The check of the gradient
-
-
-def wrong_at(k):
-    return lambda x: rosenbrock_slope(x) + np.eye(2)[k]
-
-
-@pytest.mark.parametrize("k", [0, 1])
-@pytest.mark.parametrize("safeguard", [True, False])
-def test_a_wrong_gradient_is_warned_about_and_its_element_named(k, safeguard):
-    with pytest.warns(RuntimeWarning, match=f"gradient looks wrong: at x0 its element {k} is"):
-        nd.minimize(
-            rosenbrock,
-            [0.5, 0.5],
-            jac=wrong_at(k),
-            check_gradient=True,
-            maxiter=1,
-            safeguard=safeguard,
-        )
-
-
-@pytest.mark.parametrize("wrong", [-1.0, 0.0, 2.0, 1.01, 1e-3])
-@pytest.mark.parametrize("scale", [1e-6, 1.0, 1e6])
-def test_factors_and_signs_are_noticed_at_all_scales_of_the_value(wrong, scale):
-    def fun(x):
-        return rosenbrock(x) * scale, rosenbrock_slope(x) * scale * wrong
-
-    with pytest.warns(RuntimeWarning, match="gradient looks wrong"):
-        nd.minimize(fun, VALLEY, jac=True, check_gradient=True, maxiter=0)
-
-
-def test_the_warning_points_at_the_line_of_the_call():
-    with pytest.warns(RuntimeWarning, match="gradient looks wrong") as record:
-        nd.minimize(rosenbrock, VALLEY, jac=wrong_at(0), check_gradient=True, maxiter=0)
-    assert [warning.filename for warning in record] == [__file__]
-
-
-@pytest.mark.parametrize("name", PROBLEMS)
-@pytest.mark.parametrize("scale", [1e-6, 1.0, 1e6])
-def test_right_gradients_pass_the_check(name, scale):
-    problem = PROBLEMS[name]
-
-    def scaled(x, grad):
-        value = problem.fun(x, grad, *problem.args)
-        grad *= scale
-        return value * scale
-
-    nd.minimize(scaled, problem.x0, jac="inplace", check_gradient=True, maxiter=0)
-
-
-@pytest.mark.parametrize("name", ["Rosenbrock 2", "Beale", "Wood"])
-@pytest.mark.parametrize("scale", [1e-6, 1e6])
-def test_right_gradients_pass_the_check_in_other_units_of_length(name, scale):
-    solve(PROBLEMS[name], scales=scale, check_gradient=True, maxiter=0)
-
-
-@pytest.mark.parametrize("shift", [-1e6, 1e6])
-def test_right_gradients_of_large_values_pass_the_check(shift):
-    for name in EASY:
-        solve(PROBLEMS[name], shift=shift, check_gradient=True, maxiter=0)
-
-
-def test_the_check_stays_inside_the_bounds_and_ignores_fixed_coordinates():
-    fun = Recorder(rosenbrock)
-    nd.minimize(
-        fun,
-        [0.5, 0.25],
-        jac=lambda x: rosenbrock_slope(x) + [0, 99],
-        bounds=[(0.5, 1), (0.25, 0.25)],
-        check_gradient=True,
-        maxiter=0,
-    )
-    points = np.array(fun.points)
-    assert ((points[:, 0] >= 0.5) & (points[:, 1] == 0.25)).all()
-
-
-@pytest.mark.parametrize("jac", [None, "3-point", "cs"])
-def test_differences_are_not_checked_against_differences(jac):
-    with pytest.warns(RuntimeWarning, match="check_gradient is not used: fun has no gradient"):
-        found = nd.minimize(rosenbrock, VALLEY, jac=jac, check_gradient=True, maxiter=0)
-    assert found.nfev == nd.minimize(rosenbrock, VALLEY, jac=jac, maxiter=0).nfev
-
-
-def test_evaluations_of_the_check_are_counted():
-    fun = Recorder(rosenbrock)
-    found = nd.minimize(fun, VALLEY, jac=rosenbrock_slope, check_gradient=True, maxiter=3)
-    assert found.nfev == len(fun.points)
-
-
-@pytest.mark.parametrize("maxfev", [1, 4, 16, 17, 18])
-def test_the_check_does_not_exceed_maxfev(maxfev):
-    fun = Recorder(rosenbrock)
-    # Two variables, two sides, four lengths: sixteen evaluations at most, and one for the start.
-    expected = (
-        pytest.warns(RuntimeWarning, match="check_gradient") if maxfev < 17 else nullcontext()
-    )
-    with expected:
-        found = nd.minimize(fun, VALLEY, jac=rosenbrock_slope, check_gradient=True, maxfev=maxfev)
-    assert found.nfev == len(fun.points) <= maxfev
-
-
-def test_a_start_that_is_not_finite_is_not_checked():
-    found = nd.minimize(lambda x: (np.nan, x), [1.0], jac=True, check_gradient=True)
-    assert (found.success, found.status) == (False, 3)
 
 
 # Nothing is modified, nothing is shared

@@ -293,7 +293,7 @@ def test_arrays_on_a_gpu_are_refused():
         nd.Adadelta(params, shared_delta=True)
 
 
-# In networks (resumed trainings are in test_checkpoints.py, rates in test_history.py)
+# In networks (resumed trainings are in test_resume.py, rates in test_history.py)
 
 SIZES = (4, 6, 3)
 PARTS = (24, 6, 18, 3)

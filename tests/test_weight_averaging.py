@@ -179,7 +179,7 @@ def test_the_last_in_the_list_decides_about_the_parameters(average_last):
     np.testing.assert_allclose(net.theta, expected, rtol=1e-12)
 
 
-# Its state (that a resumed training has the same bits is in test_checkpoints.py)
+# Its state (that a resumed training has the same bits is in test_resume.py)
 
 
 def test_its_state_goes_there_and_back():
