@@ -28,9 +28,9 @@ import numadelta as nd
 import numadelta.files
 from file_writer import write_states
 from mlp_reference import problem
-from numadelta import checkpoint
 from numadelta.checkpoint import CheckpointError
 from numadelta.files import TEMPORARY, replace
+from saved_training import contents, names, read, step
 
 X, Y = problem("cross_entropy", 11, 4, 3)  # in batches of 4: three an epoch
 
@@ -49,23 +49,6 @@ def end(net, early, history):
     figures = {name: values for name, values in history.history.items() if name != "seconds"}
     averages = (net.optimizer.square_avg.tobytes(), net.optimizer.acc_delta.tobytes())
     return net.theta.tobytes(), *averages, repr(figures), repr(early.state_dict())
-
-
-def names(folder):
-    return sorted(path.name for path in folder.iterdir())
-
-
-def contents(folder):
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
-
-
-def step(number):
-    return f"step-{number:012d}.npz"
-
-
-def read(path):
-    """Return settings and arrays of a checkpoint."""
-    return checkpoint.read(path, {"numadelta.Training": 1})
 
 
 def comparable(saved):
