@@ -168,12 +168,19 @@ def _limits(bounds: Any, x: NDArray[Any], count: int) -> tuple[NDArray[Any], NDA
     if isinstance(bounds, Bounds) and np.shape(bounds.lb) == np.shape(bounds.ub) == each:
         bounds = bounds.lb, bounds.ub
     pair = bounds if isinstance(bounds, (tuple, list)) else ()
-    if [getattr(limit, "shape", ()) for limit in pair] == [each] * 2:
+    if list(map(_shape, pair)) == [each] * 2:
         every = np.broadcast_to(x, each).ravel()
         lower, upper = lower_and_upper(Bounds(*map(np.ravel, bounds)), every)
         return lower.reshape(each), upper.reshape(each)
     lower, upper = lower_and_upper(bounds, x[0]) if len(x) else (x, x)
     return np.atleast_2d(lower), np.atleast_2d(upper)
+
+
+def _shape(limit: Any) -> tuple[int, ...]:
+    try:
+        return np.shape(limit)
+    except ValueError:  # ragged, which has a message of its own
+        return ()
 
 
 @contextmanager

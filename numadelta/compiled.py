@@ -73,13 +73,11 @@ def _type_of(args: tuple[Any, ...]) -> Any:
         if not _is_data(kind):
             of_kind, remedy = f"a {type(value).__name__} of a kind that", ""
             if isinstance(value, np.ndarray):
-                of_kind, remedy = (
-                    f"an array of dtype {value.dtype}, which",
-                    ", as astype(float) does",
-                )
+                of_kind = f"an array of dtype {value.dtype}, which"
+                remedy = "convert it, as with astype(float), or " * (value.dtype.kind in "fiu")
             raise TypeError(
-                f"args[{k}] is {of_kind} compiled functions cannot take; pass numbers, arrays of "
-                f"numbers{remedy} or tuples of those, or else fun.py_func"
+                f"args[{k}] is {of_kind} compiled functions cannot take; {remedy}pass numbers, "
+                "arrays of numbers or tuples of those, or else fun.py_func"
             )
         found.append(kind)
     return types.Tuple(found)

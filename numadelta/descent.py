@@ -48,6 +48,22 @@ def _refuse(vectors, runs, settings):
     return runs[0]["end"]
 
 
+def _gradient(
+    objective: Objective,
+    runs: NDArray[Any],
+    x: NDArray[Any],
+    value: float,
+    out: NDArray[Any],
+    central: bool = False,
+) -> None:
+    """Write the gradient to `out`; if it fails, count the evaluations before that."""
+    try:
+        objective.gradient(x, value, out, central)
+    except BaseException:
+        runs["nfev"] += objective.finished
+        raise
+
+
 def advance(
     objective: Objective,
     vectors: NDArray[Any],
@@ -69,11 +85,7 @@ def advance(
         value = objective.value(point)
         if not _tell_value(runs, settings, value):
             return _refuse(vectors, runs, settings), False
-    try:
-        objective.gradient(point, value, grad, central > state.FORWARD)
-    except BaseException:
-        runs["nfev"] += objective.finished
-        raise
+    _gradient(objective, runs, point, value, grad, central > state.FORWARD)
     return _tell_gradient(vectors, runs, settings)
 
 
@@ -107,7 +119,7 @@ def return_average(objective: Objective, vectors: NDArray[Any], runs: NDArray[An
     value = objective.value(mean)
     runs["nfev"] += 1
     if math.isfinite(value):
-        objective.gradient(mean, value, gradient)
+        _gradient(objective, runs, mean, value, gradient)
         runs["nfev"] += runs["grad_cost"]
         runs["njev"] += 1
         runs["value"] = value

@@ -40,16 +40,25 @@ class _Stopping:
     """A callback that ends the training by scikit-learn's rule, which is not Keras'.
 
     An epoch must be better by `tol` than the best one before it, whatever that was; so many small
-    gains in a row do not add up to one.  `score`, if given, makes the figure that is watched.
+    gains in a row do not add up to one.  `score`, if given, makes the figure that is watched, and
+    `without` names one that means nothing.
     """
 
     def __init__(
-        self, monitor: str, tol: float, patience: float, score: Callable[[], Any] | None
+        self,
+        monitor: str,
+        tol: float,
+        patience: float,
+        score: Callable[[], Any] | None,
+        without: str | None,
     ) -> None:
         self.monitor, self.tol, self.patience, self.score = monitor, tol, patience, score
+        self.without = without
         self.best, self.count = -math.inf, 0
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any]) -> None:
+        if self.without is not None:
+            logs.pop(self.without, None)
         if self.score is not None:
             logs[self.monitor] = arrays.check_number("what scoring returns", self.score())
         value = -logs["loss"] if self.monitor == "loss" else logs[self.monitor]
@@ -213,7 +222,10 @@ class BaseMLP(BaseEstimator):
         self._rows = len(samples.y)
         monitor = "scoring" if self.early_stopping else "loss"
         score = self._scoring(held_out) if held_out else None
-        stop = _Stopping(monitor, self.tol, self.n_iter_no_change, score)
+        # Of a classifier's own loss R^2 is that of the signs that stand for its classes.
+        signs = targets.classes is not None and not isinstance(targets.loss, str)
+        without = "val_score" if signs else None
+        stop = _Stopping(monitor, self.tol, self.n_iter_no_change, score, without)
         keep = None
         if held_out:
             # Only to put the best weights back: better by less than `tol` counts here.
@@ -331,10 +343,7 @@ class BaseMLP(BaseEstimator):
         """Add the epochs of a training to all attributes."""
         figures, stopping = self.history_.history, self.early_stopping
         for epoch in history.epoch:
-            logs = {name: values[epoch] for name, values in history.history.items()}
-            if hasattr(self, "classes_") and "score" not in logs:
-                logs.pop("val_score", None)  # R^2 of the signs that stand for classes in the loss
-            self.history_.append(logs)
+            self.history_.append({name: values[epoch] for name, values in history.history.items()})
         self.history_.interrupted = history.interrupted
         self.n_iter_ = len(history.epoch)
         self.t_ += self.n_iter_ * self._rows

@@ -39,7 +39,7 @@ def _is_json(value: Any) -> bool:
         return all(isinstance(key, str) and _is_json(part) for key, part in value.items())
     if isinstance(value, list):
         return all(map(_is_json, value))
-    return value is None or isinstance(value, (str, int, float, np.number, np.bool_))
+    return value is None or isinstance(value, (str, int, float, np.integer, np.float32, np.bool_))
 
 
 class Hooks:

@@ -323,7 +323,9 @@ def _turn_to_central(vectors, run, settings):
     for i in range(vectors.shape[1]):
         x = vectors[X, i]
         near &= abs(vectors[POINT, i] - x) <= reach * max(real(1), abs(x))
-    if near or run["end"] == PRECISION:
+    # `propose` has asked for less, before it shortened.
+    affordable = run["nfev"] + 2 * run["grad_cost"] <= settings["maxfev"]
+    if affordable and (near or run["end"] == PRECISION):
         run["end"] = RUNNING
         run["central"] = TURNING
         run["grad_cost"] *= 2

@@ -16,7 +16,7 @@ from numba.extending import is_jitted
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import OptimizeResult
 
-from numadelta import answers, arrays, compiled, descent, problem, state
+from numadelta import answers, arrays, caller, compiled, descent, problem, state
 from numadelta.bounds import lower_and_upper
 from numadelta.differences import Differences
 from numadelta.objective import Objective, check_assigned
@@ -125,6 +125,7 @@ def minimize(
         1. `maxiter`, `maxfev` or `maxtime` was reached.
         2. Along a way that should lead downhill no decrease was found: the gradient is wrong or
            noisy, the function has a kink or no lowest value, or its values are not precise enough.
+           Or several steps in a row lowered nothing.
         3. The value or the gradient at `x0` is NaN or infinite; without safeguard, at any point, or
            the gradient is so large that its square overflows.  ``x`` is still the best point
            before, or else `x0`.
@@ -230,7 +231,7 @@ def minimize(
                 objective.precision = native.precision  # float32 values reach Python as float
                 advance = partial(compiled.advance, native, differences)
             if chosen.check_gradient and differences is not None:
-                problem.warn("check_gradient is not used: fun has no gradient", RuntimeWarning)
+                caller.warn("check_gradient is not used: fun has no gradient", RuntimeWarning)
             elif chosen.check_gradient:
                 _check_gradient(objective, vectors, runs, settings)
             descent.descend(advance, vectors, runs, settings, chosen.maxtime, report)
@@ -260,13 +261,16 @@ def _check_gradient(
     """Take the first evaluation of a run, and compare its gradient with differences."""
     x = vectors[state.POINT].copy()
     if runs["nfev"][0] + 1 + objective.cost_of_check(x.size) > settings["maxfev"][0]:
-        problem.warn("maxfev leaves no evaluations for check_gradient", RuntimeWarning)
+        caller.warn("maxfev leaves no evaluations for check_gradient", RuntimeWarning)
         return
     descent.advance(objective, vectors, runs, settings)
     if runs["nit"][0] == 0:
         found = float(runs["value"][0]), vectors[state.GRAD]
         limits = vectors[state.LOWER], vectors[state.UPPER]
-        runs["nfev"] += objective.check_gradient(x, *found, *limits)
+        try:
+            objective.check_gradient(x, *found, *limits)
+        finally:
+            runs["nfev"] += objective.finished
 
 
 def _compile(
@@ -283,7 +287,7 @@ def _used(workers: Any, native: compiled.Compiled | None, differences: Differenc
     if workers is None or (native is None and differences is not None):
         return workers
     why = "it is for finite differences" if native is None else "the objective is compiled"
-    problem.warn(f"workers is not used: {why}", RuntimeWarning)
+    caller.warn(f"workers is not used: {why}", RuntimeWarning)
     return None
 
 

@@ -517,8 +517,6 @@ class MLP:
         before = optimizer = self._optimizer
         if optimizer is None or bool(optimizer.shared_delta) != options.shared_delta:
             optimizer = self._optimizer = self._new_optimizer(options.shared_delta)
-        if saved is None:
-            optimizer.rho, optimizer.eps = options.rho, options.eps
         run = training.Training(
             batches,
             optimizer,

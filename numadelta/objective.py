@@ -48,7 +48,7 @@ class Objective:
         self._mapper = mapper
         # Machine precision of the values: coarser than that of the points if fun rounds to less.
         self.precision = float(np.finfo(x.dtype).eps)
-        self.finished = 0  # evaluations of the differences that are being taken
+        self.finished = 0  # evaluations of the differences taken last
         # The gradient that came with the value.
         self._pending = np.empty_like(x)
 
@@ -93,36 +93,47 @@ class Objective:
         gradient: NDArray[Any],
         lower: NDArray[Any],
         upper: NDArray[Any],
-    ) -> int:
+    ) -> None:
         """Warn if this is not the gradient at `x`, where the value is given.
 
-        Returns the evaluations made.  A gradient is right if central differences of one of several
-        steps agree, because nothing tells the scale on which the function varies.  The last steps
-        are relative to x also where that is small, as in the units of atoms.
+        A gradient is right if central differences of one of several steps agree, because nothing
+        tells the scale on which the function varies.  The last steps are relative to x also where
+        that is small, as in the units of atoms, if they do not drown in rounding there.
         """
-        evaluations, least = 0, 4 * float(np.finfo(x.dtype).eps)
+        self.finished = 0
+        usual, least = self.precision ** (1 / 3), 4 * float(np.finfo(x.dtype).eps)
         wrong = np.ones(x.size, np.bool_)
-        for scale in (*_STEP_SCALES, np.clip(np.abs(x.astype(np.float64)), 0, 1)):
-            step = np.maximum(scale * self.precision ** (1 / 3), least)
-            free = np.where(wrong, lower, x), np.where(wrong, upper, x)
-            central = Differences("3-point", x, *free, step)
+        closest, gap = np.full_like(x, np.nan), np.full(x.size, np.inf)
+        own_size = np.clip(np.abs(x.astype(np.float64)), 0, 1)
+        for scale in (*_STEP_SCALES, own_size):
+            step = np.maximum(scale * usual, least)
+            tried = wrong & (scale * usual >= least) if scale is own_size else wrong
+            free = np.where(tried, lower, x), np.where(tried, upper, x)
             found = np.empty_like(x)
-            central(lambda points: map(self.value, points), x, value, self.precision, found)
-            evaluations += central.cost
-            # What drowns in the noise of the last steps is not right for that.
-            noise = self.precision * abs(value) / step if np.ndim(scale) == 0 else 0.0
+            central = Differences("3-point", x, *free, step)
+            central(self._finished_values, x, value, self.precision, found)
+            noise = self.precision * abs(value) / step
             error = np.abs(gradient - found)
-            allowed = _SUSPICIOUS * np.maximum(np.abs(gradient), np.abs(found)) + noise
-            wrong &= ~(error <= allowed) & (lower < upper)
+            allowed = _SUSPICIOUS * np.maximum(np.abs(gradient), np.abs(found))
+            if scale is own_size:
+                tried &= noise <= allowed
+            nearer = tried & (error < gap)
+            closest, gap = np.where(nearer, found, closest), np.where(nearer, error, gap)
+            wrong &= ~(tried & (error <= allowed + noise)) & (lower < upper)
             if not wrong.any():
-                return evaluations
+                return
         i = int(np.argmax(wrong))
         caller.warn(
             f"the gradient looks wrong: at x0 its element {i} is {gradient[i]}, but central "
-            f"differences of fun give {found[i]}",
+            f"differences of fun give {closest[i]}",
             RuntimeWarning,
         )
-        return evaluations
+
+    def _finished_values(self, points: Iterable[NDArray[Any]]) -> Iterable[float]:
+        for point in points:
+            value = self.value(point)
+            self.finished += 1
+            yield value
 
     @staticmethod
     def cost_of_check(n: int) -> int:

@@ -104,10 +104,10 @@ class Options:
             raise ValueError("ADADELTA cannot handle constraints; give limits of x as bounds")
         for name, value in {"hess": hess, "hessp": hessp}.items():
             if value is not None:
-                warn(f"ADADELTA uses first derivatives; {name} is not used", RuntimeWarning)
+                caller.warn(f"ADADELTA uses first derivatives; {name} is not used", RuntimeWarning)
         if unknown:
             hinted = ", ".join(name + _hint(name, []) for name in unknown)
-            warn(f"Unknown solver options: {hinted}", OptimizeWarning)
+            caller.warn(f"Unknown solver options: {hinted}", OptimizeWarning)
         arrays.check_flag("safeguard", safeguard)
         arrays.check_flag("averaging", averaging)
         arrays.check_flag("check_gradient", check_gradient)
@@ -170,11 +170,6 @@ def _limit(name: str, value: object, least: int, default: float) -> float:
     return number if math.isinf(number) else math.floor(number)
 
 
-def warn(message: str, category: type[Warning]) -> None:
-    """Warn from a function that `minimize` or `minimize_batch` calls, at the line that calls it."""
-    caller.warn(message, category)
-
-
 def start_of(x0: ArrayLike, most_dimensions: int = 1) -> NDArray[Any]:
     """Return a new array of the right dtype."""
     given = arrays.as_real_array("x0", x0, "fiub")
@@ -211,7 +206,8 @@ def derivative(
         jac = True if jac else None
     if jac is True or callable(jac) or (isinstance(jac, str) and jac == "inplace"):
         if rel_step is not None:
-            warn("finite_diff_rel_step is not used, because jac gives the gradient", RuntimeWarning)
+            message = "finite_diff_rel_step is not used, because jac gives the gradient"
+            caller.warn(message, RuntimeWarning)
         return jac, None
     scheme = "2-point" if jac is None else jac
     if not isinstance(scheme, str) or scheme not in SCHEMES:

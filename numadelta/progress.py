@@ -14,7 +14,7 @@ import numpy as np
 
 LINE = ("loss", "score", "val_loss", "val_score", "scoring", "seconds")
 # A terminal is 80 wide.
-BAR = ("loss", "val_loss", "val_score")
+BAR = ("loss", "val_loss", "val_score", "scoring")
 BAR_WITHOUT_VALIDATION = ("loss", "score")
 FORMAT = "{desc}{percentage:4.0f}%|{bar}| {elapsed}<{remaining}{postfix}"
 
@@ -133,6 +133,8 @@ def say(text: str, write: Callable[[str], Any] = _print) -> None:
 
 
 def _summary(logs: dict[str, Any], names: tuple[str, ...]) -> str:
+    if "scoring" in logs:  # what an estimator is judged by
+        names = tuple(name for name in names if name != "val_score")
     # A callback may have put None in the place of a number.
     return "  ".join(
         f"{name} {logs[name]:.4g}" if isinstance(logs[name], Real) else f"{name} {logs[name]}"

@@ -88,7 +88,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     scoring : str, callable or None, default None
         The score that `early_stopping` watches: a name, or ``scorer(estimator, X, y)``; more is
         better.  None is the estimator's own `score`, with the weights that the loss has.
-    callbacks : iterable of objects, optional
+    callbacks : list of objects, optional
         As in `MLP.fit`.
     shared_delta : bool, default False
         Whether the weights of a layer share one E[dx^2], and its biases another, as in `MLP.fit`.

@@ -103,8 +103,10 @@ class Training:
     def run(self, epochs: int, verbose: int, saved: Saved | None) -> None:
         """Train until so many epochs are done, a callback stops it or a signal interrupts it."""
         shown, begun = progress.Progress(), False
+        before = {name: getattr(self.optimizer, name) for name in RATES}
         try:
-            if saved is None and not callable(self.options.lr):
+            self.optimizer.rho, self.optimizer.eps = self.options.rho, self.options.eps
+            if not callable(self.options.lr):
                 self.optimizer.lr = self.options.lr  # once, for callbacks may change it
             stopped = self.hooks.call("on_train_begin", {})
             self._begin_epoch(0, stopped, self._snapshot(0) if self.checkpoints else None)
@@ -128,6 +130,9 @@ class Training:
                 error.history = self.history  # type: ignore[attr-defined]
             if begun:
                 self.hooks.call("on_train_end", self._last_logs())  # best weights come back
+            else:
+                for name, rate in before.items():
+                    setattr(self.optimizer, name, rate)
             raise
         finally:
             shown.close(on_purpose=self._mark.stopped)

@@ -358,6 +358,17 @@ def test_an_element_of_the_gradient_that_is_not_assigned_is_named():
 
 
 @both_ways
+def test_bounds_of_each_problem_may_be_lists():
+    weights, low, high = np.arange(3.0), np.full((3, 2), 0.5), np.full((3, 2), 1.5)
+    options = {"jac": None}
+    expected = nd.minimize_batch(far, np.ones((3, 2)), (weights,), bounds=(low, high), **options)
+    for bounds in ((low.tolist(), high), [low, high.tolist()], (low.tolist(), high.tolist())):
+        found = nd.minimize_batch(far, np.ones((3, 2)), (weights,), bounds=bounds, **options)
+        np.testing.assert_array_equal(found.x, expected.x)
+    assert (expected.x[:, 0] == [0.5, 1, 1.5]).all()
+
+
+@both_ways
 def test_ragged_bounds_are_named():
     with pytest.raises(ValueError, match="bounds must be a Bounds object or a sequence of"):
         nd.minimize_batch(far, np.zeros((3, 2)), (np.ones(3),), bounds=[(0, 1), ([1, 2], 3)])

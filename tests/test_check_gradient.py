@@ -120,3 +120,29 @@ def test_the_check_does_not_exceed_maxfev(maxfev):
 def test_a_start_that_is_not_finite_is_not_checked():
     found = nd.minimize(lambda x: (np.nan, x), [1.0], jac=True, check_gradient=True)
     assert (found.success, found.status) == (False, 3)
+
+
+@pytest.mark.parametrize("factor", [0.0, 3.0])
+def test_a_wrong_element_is_found_where_x_is_zero(factor):
+    def fun(x):
+        return float(100 + ((x - 1) ** 2).sum())
+
+    def slope(x):
+        return np.array([2.0, factor]) * (x - 1)
+
+    with pytest.warns(RuntimeWarning, match=r"its element 1 is -?[03].0, .* give -(2.0|1.9)"):
+        nd.minimize(fun, [0.0, 0.0], jac=slope, check_gradient=True, maxiter=0)
+
+
+def test_evaluations_of_a_check_that_fails_are_counted():
+    calls = []
+
+    def fun(x):
+        calls.append(x)
+        if len(calls) == 5:
+            raise ZeroDivisionError
+        return rosenbrock(x)
+
+    with pytest.raises(ZeroDivisionError) as caught:
+        nd.minimize(fun, VALLEY, jac=rosenbrock_slope, check_gradient=True)
+    assert caught.value.result.nfev == 4

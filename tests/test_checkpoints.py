@@ -324,8 +324,9 @@ def test_json_values_of_callbacks_come_back(tmp_path, value):
     assert found == value and type(found) is type(value)
 
 
-def test_numpy_scalars_of_callbacks_come_back_as_numbers(tmp_path):
-    assert kept(tmp_path, np.float64(0.1)) == 0.1
+@pytest.mark.parametrize("number", [np.float64(0.1), np.float32(0.5), np.int64(3), np.True_])
+def test_numpy_scalars_of_callbacks_come_back_as_numbers(tmp_path, number):
+    assert kept(tmp_path, number) == number
 
 
 class Stepless:
@@ -335,7 +336,17 @@ class Stepless:
 
 @pytest.mark.parametrize(
     "value",
-    [object(), {1, 2}, 1j, Counter, {1: 2.0}, [{"a": np.ones(2)}], [(1, 2)]],
+    [
+        object(),
+        {1, 2},
+        1j,
+        np.complex128(1j),
+        np.longdouble(1),
+        Counter,
+        {1: 2.0},
+        [{"a": np.ones(2)}],
+        [(1, 2)],
+    ],
     ids=lambda value: type(value).__name__,
 )
 def test_a_state_that_no_file_can_hold_is_refused_before_the_first_step(tmp_path, value):

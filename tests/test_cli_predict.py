@@ -13,6 +13,7 @@ import pytest
 
 import numadelta as nd
 from numadelta import cli, datasets
+from numadelta.cli import scaling
 
 ROWS = 60
 
@@ -160,11 +161,12 @@ def test_notes_of_the_user_are_no_scaling(tmp_path, capsys):
     net = nd.MLP((2, 2), seed=3)
     np.savez(tmp_path / "data.npz", X=X, y=y)
     printed = []
-    for net.notes in ({}, {"mean": 0.5, "scale": 255}):
+    own = [{"mean": 0.5, "scale": 255}, {"scaling": None}, {"scaling": {"mean": 0, "scale": 1}}]
+    for net.notes in ({}, *own):
         net.save(tmp_path / "net.npz")
         assert predict(tmp_path / "net.npz", tmp_path / "data.npz") == 0
         printed.append(capsys.readouterr())
-    assert printed[0] == printed[1]
+    assert printed == [printed[0]] * 4
 
 
 def test_a_member_that_is_no_array_is_named(tmp_path, capsys):
@@ -378,7 +380,7 @@ def test_models_that_are_none_are_refused(problem, tmp_path, capsys):
     (tmp_path / "no.npz").write_bytes(b"no")
     np.savez(tmp_path / "other.npz", a=np.eye(2))
     net = nd.MLP((2, 2))
-    net.notes = {"scaling": {"mean": [1.0, 2.0, 3.0], "scale": "x"}}
+    net.notes = {scaling.NOTE: {"mean": [1.0, 2.0, 3.0], "scale": "x"}}
     net.save(tmp_path / "notes.npz")
     np.savez(tmp_path / "empty.npz", z=np.eye(2))
     for model, rows, message in (

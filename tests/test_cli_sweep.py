@@ -132,3 +132,23 @@ def test_a_file_of_another_sweep_exits_with_1(data, tmp_path, capsys):
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("numadelta: ") and "runs.jsonl" in line
     assert file.read_text() == "something else\n"
+
+
+def test_test_data_is_not_used(data, tmp_path):
+    with np.load(data) as arrays:
+        content = dict(arrays)
+    bad = np.full((2, 3), 1e300)
+    content = {"x_train": content["X"], "y_train": content["y"], "x_test": bad, "y_test": [0, 1]}
+    np.savez(tmp_path / "data.npz", **content)
+    assert sweep("--dataset", tmp_path / "data.npz", *NET, *GRID, "--quiet") == 0
+
+
+def test_what_was_guessed_of_a_table_is_told_as_in_a_training(tmp_path, capsys):
+    lines = [f"{k % 7},1,{k % 2}" for k in range(60)]
+    (tmp_path / "data.csv").write_text("a,b,label\n" + "\n".join(lines))
+    notes = ["data.csv: the target is column 'label'", "data.csv: constant, so not used: column b"]
+    for quiet in ([], ["--quiet"]):
+        assert sweep("--dataset", tmp_path / "data.csv", *NET, *GRID, *quiet) == 0
+        out = capsys.readouterr().out
+        assert [note in out for note in notes] == [not quiet] * 2
+        assert "test data" not in out

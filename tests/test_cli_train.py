@@ -95,9 +95,9 @@ def test_the_saved_file_predicts_what_the_trained_network_does(monkeypatch, npz,
             assert train(*arguments, "--save", saved, "--hidden", *hidden) == 0
             net, raw = seen[-1], nd.MLP.load(saved)
             scale = scaling.Scaling.of(load(path, task=task))
-            noted = net.notes["scaling"]
+            noted = net.notes[scaling.NOTE]
             assert noted["mean"] == scale.mean and noted["scale"] == scale.scale
-            assert "scaling" not in raw.notes
+            assert scaling.NOTE not in raw.notes
             standard = scale.samples(X)
             if task == "classification":
                 assert raw.notes["classes"] == [-3, 997, 1997]
@@ -128,6 +128,13 @@ def test_in_a_column_of_bool_what_is_none_is_named(table, cell, problem):
     lines = ["True,1", "False,2", "True,3", f"{cell},4", "False,5"]
     with pytest.raises(ValueError, match=f"column 'flag', row 4 \\(line 5\\): {problem}"):
         load(table("flag,label\n" + "\n".join(lines)))
+
+
+@pytest.mark.parametrize("label", ["1", "true"])
+def test_targets_of_a_regression_are_numbers_and_no_truth_values(table, label):
+    lines = ["1,true", "2,false", "3,true", f"4,{label}", "5,false"]
+    with pytest.raises(ValueError, match=r"column 'price', row 1 \(line 2\): 'true' is no finite"):
+        load(table("a,price\n" + "\n".join(lines)), task="regression", target="price")
 
 
 def test_a_column_that_is_constant_in_training_counts_nothing_later(table, tmp_path, capsys):
@@ -179,11 +186,11 @@ def test_folding_is_exact_algebra(task):
     loss = "cross_entropy" if task == "classification" else "squared_error"
     net = nd.MLP((3, 4, 2), loss=loss, dtype=np.float64, seed=1)
     mean, scale = [1e3, 0.0, -2.0], [0.5, 1.0, 20.0]
-    net.notes = {"scaling": {"mean": mean, "scale": scale}, "mine": 1}
+    net.notes = {scaling.NOTE: {"mean": mean, "scale": scale}, "mine": 1}
     X = rng.normal(size=(9, 3)) * scale + mean
     expected = net.predict((X - mean) / scale)
     if task == "regression":
-        net.notes["scaling"] |= {"target_mean": [5.0, -1.0], "target_scale": [10.0, 0.1]}
+        net.notes[scaling.NOTE] |= {"target_mean": [5.0, -1.0], "target_scale": [10.0, 0.1]}
         expected = expected * [10.0, 0.1] + [5.0, -1.0]
     raw = scaling.folded(net)
     assert raw.notes == {"mine": 1}

@@ -50,6 +50,21 @@ def parts_of_numadelta(tree):
     return {parts[1] for parts in dotted if parts[0] == "numadelta" and len(parts) > 1}
 
 
+def calls_of(function, tree):
+    """Return the calls of a function or method of this name."""
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    return [
+        c for c in calls if function in (getattr(c.func, "attr", ""), getattr(c.func, "id", ""))
+    ]
+
+
+def has_root_and_quotient(tree):
+    powers = [node for node in ast.walk(tree) if isinstance(getattr(node, "op", None), ast.Pow)]
+    halves = [p for p in powers if getattr(getattr(p, "right", None), "value", None) == 0.5]
+    has_quotient = any(isinstance(node, ast.Div) for node in ast.walk(tree))
+    return has_quotient and bool(halves or calls_of("sqrt", tree))
+
+
 # What `import numadelta` gives and costs
 
 
@@ -109,6 +124,23 @@ def test_two_files_alone_import_cuda():
         if any(name.split(".")[:2] == ["numba", "cuda"] for name in imported(tree))
     }
     assert users == {"cuda", "device"}
+
+
+def test_the_root_of_the_rule_stands_in_one_place():
+    """All with a root and a quotient are listed, but for those of others, which `bench` has."""
+    assert {
+        f"{module}.{function.name}"
+        for module, tree in (TREES | ROOMS).items()
+        if not module.startswith("bench.")
+        for function in ast.walk(tree)
+        if isinstance(function, ast.FunctionDef) and has_root_and_quotient(function)
+    } == {
+        "kernels.effective_rate",
+        "kernels.largest_usable",
+        "differences.step_of",
+        "mlp._initialize",
+        "plotting.first_layer_weights",
+    }
 
 
 def test_what_is_imported_is_declared_and_tested_in_its_oldest_version():

@@ -85,3 +85,14 @@ def test_values_in_float32_make_no_endless_line_searches():
     assert found.success
     assert found.nfev < 100
     np.testing.assert_allclose(found.x, 3, atol=1e-3)
+
+
+@pytest.mark.parametrize("maxfev", range(6, 20))
+def test_turning_to_central_differences_does_not_exceed_maxfev(maxfev):
+    for fun, x0, lr in (
+        (lambda x: float(((x - 1e6) ** 4).sum()), [1e6 + 3.0] * 3, 1e-12),
+        (chain, [-1.2, 1.0, -1.2, 1.0, 1.0], 1e-18),
+    ):
+        fun = Recorder(fun)
+        found = nd.minimize(fun, x0, lr=lr, maxfev=maxfev)
+        assert found.nfev == len(fun.points) <= maxfev

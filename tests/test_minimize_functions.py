@@ -385,7 +385,7 @@ def test_a_map_that_is_none_is_refused(minimize, workers, error, message):
         minimize(bowl, [1.0, 2.0], workers=workers)
 
 
-@pytest.mark.parametrize("failing", [1, 2, 5])
+@pytest.mark.parametrize("failing", [1, 2, 3, 4, 5, 7])
 def test_after_an_exception_all_evaluations_are_counted(minimize, failing):
     calls = []
 
@@ -399,6 +399,32 @@ def test_after_an_exception_all_evaluations_are_counted(minimize, failing):
         minimize(fun, np.ones(3))
     assert caught.value.result.nfev == failing - 1
     assert np.isnan(caught.value.result.fun) == (failing == 1)
+
+
+@pytest.mark.parametrize("failing", [5, 7])
+def test_so_are_those_at_the_mean(failing):
+    calls = []
+
+    def fun(x):
+        calls.append(x)
+        if len(calls) == failing:
+            raise ZeroDivisionError
+        return x @ x
+
+    with pytest.raises(ZeroDivisionError) as caught:
+        nd.minimize(fun, np.ones(2), safeguard=False, averaging=True, maxfev=9, maxiter=1)
+    assert caught.value.result.nfev == failing - 1
+
+
+@njit
+def divides(x, d):
+    return d / x[0]
+
+
+def test_a_problem_that_was_not_evaluated_has_no_value():
+    with pytest.raises(ZeroDivisionError) as caught:
+        nd.minimize_batch(divides, [0.0], (np.ones(2),))
+    assert np.isnan(caught.value.result.fun).all()
 
 
 @pytest.mark.parametrize("maxfev", [1, 2, 3, None])

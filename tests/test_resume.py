@@ -13,7 +13,7 @@ import pytest
 from scipy import sparse
 
 import numadelta as nd
-from numadelta import checkpoints
+from numadelta import checkpoint, checkpoints
 from saved_training import (
     EPOCHS,
     SIZES,
@@ -416,6 +416,38 @@ def test_notes_that_json_changes_do_not_stand_in_the_way(tmp_path, note):
         net = nd.MLP(SIZES)
         net.notes = {"note": note}
         net.fit(X, Y, batch_size=4, verbose=0, checkpoint=tmp_path, resume=resume)
+
+
+class Halving:
+    """Halves the rate that it finds when the training begins."""
+
+    def set_model(self, model):
+        self.model = model
+
+    def on_train_begin(self, logs):
+        self.base = self.model.optimizer.lr
+
+    def on_epoch_end(self, epoch, logs):
+        self.model.optimizer.lr = self.base * 0.5**epoch
+
+
+def test_a_callback_finds_the_rate_when_a_training_goes_on(tmp_path):
+    whole = begin(last=[Halving()], lr=0.3)
+    begin(last=[Halving()], lr=0.3, epochs=2, checkpoint=tmp_path)
+    assert end(*begin(last=[Halving()], lr=0.3, checkpoint=tmp_path, resume=True)) == end(*whole)
+
+
+def test_a_checkpoint_that_holds_something_else_leaves_the_rates(tmp_path):
+    net, _, _ = begin(checkpoint=tmp_path, lr=0.3, rho=0.9, eps=1e-5)
+    settings, arrays = read(tmp_path / step(9))
+    checkpoint.write(
+        tmp_path / step(9), "numadelta.Training", 1, settings | {"totals": None}, **arrays
+    )
+    other, _, _ = begin(epochs=1, lr=0.7, rho=0.8, eps=1e-4)
+    options = {"epochs": 3, "batch_size": 4, "lr": 0.3, "rho": 0.9, "eps": 1e-5, "verbose": 0}
+    with pytest.raises(checkpoint.CheckpointError, match="holds something else"):
+        other.fit(X, Y, resume=tmp_path / step(9), **options)
+    assert (other.optimizer.lr, other.optimizer.rho, other.optimizer.eps) == (0.7, 0.8, 1e-4)
 
 
 # The golden file

@@ -7,6 +7,7 @@ not converged, steps back from where the objective is not finite, and stays insi
 from __future__ import annotations
 
 import functools
+import itertools
 import threading
 from itertools import pairwise
 
@@ -216,6 +217,31 @@ def test_coarse_values_end_a_run_soon_after_the_last_decrease(fun):
     found = nd.minimize(recorded, VALLEY, jac=rosenbrock_slope)
     assert found.fun == min(values) and found.status == 2
     assert len(values) - values.index(found.fun) < 500
+
+
+def test_steps_that_lower_nothing_must_be_in_a_row_to_end_a_run():
+    # Each step but the tenth, twentieth and so on lowers nothing.
+    values = itertools.count()
+
+    def slowly(x):
+        return float(np.floor(next(values) / -60))
+
+    found = nd.minimize(slowly, [1.0], jac=lambda x: np.ones(1), maxiter=30)
+    assert found.nit == 30
+
+
+def test_at_the_step_of_maxiter_converged_is_converged():
+    def run(maxiter):
+        return nd.minimize(rosenbrock_and_slope, VALLEY, jac=True, maxiter=maxiter)
+
+    nit = run(None).nit
+    assert [run(maxiter).status for maxiter in (nit - 1, nit, nit + 1)] == [1, 0, 0]
+
+
+def test_at_rest_in_the_step_of_maxiter_is_a_success():
+    options = {"jac": True, "ftol": 1e-6, "rho": 0, "maxiter": 10}
+    found = nd.minimize(lambda x: (-x.sum() - 1e6, -np.ones(1)), [0.0], **options)
+    assert (found.nit, found.status) == (10, 0)
 
 
 @pytest.mark.parametrize("maxiter", range(25, 40))

@@ -612,6 +612,14 @@ def test_what_was_trained_before_an_error_is_on_record(earlier):
     assert epochs[-1] == earlier + 3
 
 
+def test_signs_that_stand_for_classes_have_no_score(capsys):
+    hinge = (lambda z, t: max(1 - t * z, 0.0) ** 2, lambda z, t: -2 * t * max(1 - t * z, 0.0))
+    model = stopping("classes", loss=hinge, max_iter=2, verbose=2).fit(X, CLASSES)
+    assert not {"score", "val_score"} & set(model.history_.history)
+    out = capsys.readouterr().out
+    assert "val_score" not in out and f"scoring {model.history_['scoring'][-1]:.4g}" in out
+
+
 @kinds
 def test_the_default_score_is_that_of_the_estimator(kind):
     y, *_ = KINDS[kind]

@@ -51,13 +51,16 @@ def train(
     if places.save is not None:
         files.require_writable_file(places.save)
     setup = prepare(chosen, chosen["early_stopping"] is not None, resume, quiet)
-    fit = _fit(setup, chosen, saver, resume, quiet)
+    test = setup.test()
+    # What the curves show beside the training: validation data, where some was set aside.
+    shown = test if setup.validation is None else setup.validation
+    fit = _fit(setup, shown, chosen, saver, resume, quiet)
     if fit.history.interrupted:
         _end_early(setup.net, places)
         return SIGNALS[fit.history.interrupted], None
     if places.save is not None:  # before anything else can go wrong
         folded(setup.net).save(os.path.realpath(places.save))  # a link stays one
-    return 0, _report(setup, fit, places, chosen, resume, silent)
+    return 0, _report(setup, test, fit, places, chosen, resume, silent)
 
 
 def _saver(folder: Path, chosen: dict[str, Any], resume: bool) -> numadelta.Checkpoints:
@@ -73,6 +76,7 @@ def _saver(folder: Path, chosen: dict[str, Any], resume: bool) -> numadelta.Chec
 
 def _fit(
     setup: Setup,
+    shown: Part,
     chosen: dict[str, Any],
     saver: numadelta.Checkpoints | None,
     resume: bool,
@@ -86,7 +90,7 @@ def _fit(
         *setup.train,
         epochs=chosen["epochs"],
         batch_size=chosen["batch_size"],
-        validation_data=setup.shown,
+        validation_data=shown,
         callbacks=[watch, *stops],
         checkpoint=saver,
         resume=chosen["checkpoint"] if resume else False,
@@ -135,7 +139,13 @@ def _end_early(net: numadelta.MLP, places: Places) -> None:
 
 
 def _report(
-    setup: Setup, fit: Fit, places: Places, chosen: dict[str, Any], resume: bool, silent: bool
+    setup: Setup,
+    test: Part,
+    fit: Fit,
+    places: Places,
+    chosen: dict[str, Any],
+    resume: bool,
+    silent: bool,
 ) -> dict[str, Any]:
     """Test the network, draw the pictures and say so; return the result as it is for JSON."""
 
@@ -147,21 +157,21 @@ def _report(
     if resume and not fit.ran:
         how = ", stopped early" if epochs < chosen["epochs"] else "; a larger --epochs goes on"
         say(f"the training had already ended after {_epochs(epochs)}{how}")
-    test = _evaluate(net, setup.test)
+    found = _evaluate(net, test)
     layers = "-".join(str(size) for size in net.layer_sizes)
     right = "R^2 {:.4f}" if source.classes is None else "accuracy {:.2%}"
     best = "" if fit.best_epoch is None else f" (best: {fit.best_epoch + 1})"
     say(
-        f"{source.name} {layers}: test {right.format(test['score'])}, "
-        f"test loss {test['loss']:.4f}, {_epochs(epochs)}{best} in {fit.seconds:.1f} s"
+        f"{source.name} {layers}: test {right.format(found['score'])}, "
+        f"test loss {found['loss']:.4f}, {_epochs(epochs)}{best} in {fit.seconds:.1f} s"
     )
     written = []
     if places.save is not None:
         written.append(str(places.save))
         say(f"saved {places.save}")
     if places.plot is not None:
-        held_out = "validation" if setup.shown is not setup.test else "test"
-        written += pictures.draw(places.plot, source, net, fit.history, held_out, setup.test[0])
+        held_out = "test" if setup.validation is None else "validation"
+        written += pictures.draw(places.plot, source, net, fit.history, held_out, test[0])
         say(f"wrote {places.plot}")
     return {
         "dataset": source.name,
@@ -172,7 +182,7 @@ def _report(
         "best_epoch": fit.best_epoch,
         "seconds": fit.seconds,
         "train": _evaluate(net, setup.train),
-        "test": test,
+        "test": found,
         "history": fit.history.history,
         "options": chosen,
         "files": written,

@@ -85,6 +85,9 @@ class Scaling:
         return self.samples(X), self.targets(y)
 
 
+# Where a network notes it, beside what its user may note.
+NOTE = "numadelta.scaling"
+
 # So many cells are copied in float64 at a time.
 CELLS = 2**20
 
@@ -137,7 +140,7 @@ def make_net(
         "classes": source.classes,
         "columns": source.columns,
         "target": source.target,
-        "scaling": asdict(scaling),
+        NOTE: asdict(scaling),
     }
     net.notes = {name: value for name, value in notes.items() if value is not None}
     return net
@@ -150,10 +153,10 @@ def folded(net: numadelta.MLP) -> numadelta.MLP:
     network is in float64: where a column's mean is large against its deviation, the folded bias
     cancels nearly all of the sum.  It has no weight decay, which would mean other weights.
     """
-    if "scaling" not in net.notes:
+    if NOTE not in net.notes:
         return net
-    kept = {name: value for name, value in net.notes.items() if name != "scaling"}
-    scaling = Scaling(**net.notes["scaling"])
+    kept = {name: value for name, value in net.notes.items() if name != NOTE}
+    scaling = Scaling(**net.notes[NOTE])
     new = numadelta.MLP(
         net.layer_sizes,
         activation=net.activation,

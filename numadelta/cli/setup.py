@@ -26,10 +26,13 @@ class Setup(NamedTuple):
 
     net: numadelta.MLP
     source: Source
+    scaling: Scaling
     train: Part
-    shown: Part
-    """What the curves show beside it: validation data, where some was set aside, else test data."""
-    test: Part
+    validation: Part | None
+
+    def test(self) -> Part:
+        """Return the test data, which a sweep does without."""
+        return self.scaling.part(self.source.x_test, self.source.y_test)
 
 
 def prepare(chosen: dict[str, Any], validate: bool, known: bool, quiet: bool) -> Setup:
@@ -43,13 +46,12 @@ def prepare(chosen: dict[str, Any], validate: bool, known: bool, quiet: bool) ->
     scaling = Scaling.of(source)
     net = make_net(chosen, source, scaling, chosen.get("seed", 0))
     train = scaling.part(source.x_train, source.y_train)
-    test = scaling.part(source.x_test, source.y_test)
     if not quiet:
         _tell(source, scaling, chosen)
         if validation is None:
             print("val_loss and val_score are of the test data; --early-stopping holds a tenth out")
-    shown = test if validation is None else scaling.part(*validation)
-    return Setup(net, source, train, shown, test)
+    held_out = None if validation is None else scaling.part(*validation)
+    return Setup(net, source, scaling, train, held_out)
 
 
 def _tell(source: Source, scaling: Scaling, chosen: dict[str, Any]) -> None:

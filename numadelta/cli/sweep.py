@@ -94,12 +94,12 @@ def run(arguments: argparse.Namespace) -> int:
 def _sweep(chosen: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
     from numadelta.grid import sweep
 
-    net, source, train, validation, _ = prepare(chosen, True, False, chosen["quiet"])
+    net, source, _, train, validation = prepare(chosen, True, False, chosen["quiet"])
     started = time.perf_counter()
     found = sweep(
         net,
         *train,
-        validation_data=validation,
+        validation_data=validation or (),
         lr=chosen["lr"],
         rho=chosen["rho"],
         eps=chosen["eps"],

@@ -87,9 +87,10 @@ class Table:
         return matrix
 
     def _complain(self, column: int, what: str = "features") -> None:
-        # In a column of truth values it is the others that are wrong.
         cells = [row[column].strip() for row in self.rows]
-        truth = TRUTH if sum(text.lower() in TRUTH for text in cells) > len(cells) / 2 else ()
+        # In a feature of truth values it is the others that are wrong.
+        known = sum(text.lower() in TRUTH for text in cells)
+        truth = TRUTH if what == "features" and known > len(cells) / 2 else ()
         for number, text in enumerate(cells):
             if text.lower() in MISSING:
                 problem = f"a value is missing ({text!r})"
