@@ -488,6 +488,17 @@ def test_a_log_on_a_full_disk_costs_the_log_only(monkeypatch):
     assert fit(*net_and_data(), verbose=2).epoch == [0, 1]
 
 
+class Broken(io.StringIO):
+    def write(self, text):
+        raise BrokenPipeError
+
+
+def test_where_nobody_reads_on_the_training_ends(monkeypatch):
+    monkeypatch.setattr(sys, "stdout", Broken())
+    with pytest.raises(BrokenPipeError):
+        fit(*net_and_data(), verbose=2)
+
+
 @pytest.mark.parametrize("value", [None, "much", np.float32(0.5)])
 @pytest.mark.parametrize("verbose", [1, 2])
 def test_figures_of_callbacks_need_not_be_numbers(capsys, terminal, value, verbose):

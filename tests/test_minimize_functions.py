@@ -377,6 +377,7 @@ def test_workers_is_a_number_of_processes_or_a_map(minimize, workers, error, mes
     ("workers", "error", "message"),
     [
         (lambda f, points: list(map(f, points))[:-1], ValueError, "1 values came of 2 points"),
+        (lambda f, points: [*map(f, points), 1.0], ValueError, "3 values came of 2 points"),
         (lambda f, points: None, TypeError, "workers must return .* a map, but returned None"),
     ],
 )
@@ -451,6 +452,12 @@ def test_the_gradient_at_the_mean_has_the_workers_too():
         bowl, [1.0, 2.0], workers=recording, safeguard=False, averaging=True, maxiter=3
     )
     assert len(calls) == found.njev == 5
+
+
+def test_a_compiled_objective_has_no_workers():
+    compiled = njit(lambda x: (x**2).sum())
+    with pytest.warns(RuntimeWarning, match="workers is not used: the objective is compiled"):
+        assert nd.minimize(compiled, [1.0, 2.0], workers=map).success
 
 
 def test_an_exception_in_a_worker_passes():

@@ -22,6 +22,7 @@ from scipy.optimize import (
 )
 
 import numadelta as nd
+from minimizing import VALLEY, rosenbrock, rosenbrock_slope
 
 
 def rastrigin(x):
@@ -335,3 +336,15 @@ def test_the_local_result_has_its_fields_under_the_global_optimisers(spy, safegu
     shgo(rastrigin, DENTS_BOX, n=8, sampling_method="sobol", minimizer_kwargs=options)
     assert len(spy.results) >= 3
     assert all(set(result) == FIELDS for result in spy.results)
+
+
+def test_the_tolerance_of_scipy_is_that_of_the_gradient():
+    runs = [
+        scipy.optimize.minimize(
+            rosenbrock, VALLEY, jac=rosenbrock_slope, method=nd.adadelta, tol=tol
+        )
+        for tol in (1.0, None)
+    ]
+    assert runs[0].nit < runs[1].nit and np.abs(runs[0].jac).max() <= 1
+    with pytest.warns(scipy.optimize.OptimizeWarning, match=r"tol \(did you mean gtol\?\)"):
+        nd.minimize(rosenbrock, VALLEY, options={"tol": 1.0}, maxiter=1)
