@@ -219,15 +219,32 @@ def test_coarse_values_end_a_run_soon_after_the_last_decrease(fun):
     assert len(values) - values.index(found.fun) < 500
 
 
-def test_steps_that_lower_nothing_must_be_in_a_row_to_end_a_run():
-    # Each step but the tenth, twentieth and so on lowers nothing.
-    values = itertools.count()
+def coarse(lower):
+    """Values in units of two: all steps but each `lower`-th lower nothing, after 4 rejections."""
+    value = 1e16
+    yield value
+    for k in itertools.count(1):
+        if lower and k % lower == 0:
+            value -= 1e6
+        else:
+            yield from [value + 2] * 4
+        yield value
 
-    def slowly(x):
-        return float(np.floor(next(values) / -60))
 
-    found = nd.minimize(slowly, [1.0], jac=lambda x: np.ones(1), maxiter=30)
-    assert found.nit == 30
+@pytest.mark.parametrize(("lower", "nit", "status"), [(0, 20, 2), (10, 50, 1)])
+def test_ten_steps_in_a_row_that_lower_nothing_end_a_run_that_has_begun_anew(lower, nit, status):
+    values = coarse(lower)
+    found = nd.minimize(
+        lambda x: next(values), [0.0], jac=lambda x: np.full(1, 1e5), ftol=0, maxiter=50
+    )
+    assert (found.nit, found.status) == (nit, status)
+
+
+def test_steps_too_short_to_be_seen_grow_until_they_are():
+    found = nd.minimize(
+        lambda x: (1e30 + float(x[0]), np.ones(1)), [0.0], jac=True, ftol=0, maxiter=45
+    )
+    assert found.nit == 45 and found.fun < 1e30
 
 
 def test_at_the_step_of_maxiter_converged_is_converged():
