@@ -123,15 +123,16 @@ def test_a_start_that_is_not_finite_is_not_checked():
 
 
 @pytest.mark.parametrize("factor", [0.0, 3.0])
-def test_a_wrong_element_is_found_where_x_is_zero(factor):
+@pytest.mark.parametrize("x", [0.0, 1e-9])
+def test_a_wrong_element_is_found_where_x_is_zero_or_small(x, factor):
     def fun(x):
         return float(100 + ((x - 1) ** 2).sum())
 
     def slope(x):
         return np.array([2.0, factor]) * (x - 1)
 
-    with pytest.warns(RuntimeWarning, match=r"its element 1 is -?[03].0, .* give -(2.0|1.9)"):
-        nd.minimize(fun, [0.0, 0.0], jac=slope, check_gradient=True, maxiter=0)
+    with pytest.warns(RuntimeWarning, match=r"its element 1 is -?[023].*, .* give -(2.0|1.9)"):
+        nd.minimize(fun, [x, x], jac=slope, check_gradient=True, maxiter=0)
 
 
 def test_evaluations_of_a_check_that_fails_are_counted():

@@ -247,6 +247,13 @@ def test_steps_too_short_to_be_seen_grow_until_they_are():
     assert found.nit == 45 and found.fun < 1e30
 
 
+def test_a_start_that_no_step_could_better_by_what_counts_is_a_success():
+    found = nd.minimize(
+        lambda x: (1e6 + 1e-3 * float(x[0] != 1), np.array([1e-4])), [1.0], jac=True, gtol=1e-9
+    )
+    assert (found.status, found.nit) == (0, 0) and found.nfev > 5
+
+
 def test_at_the_step_of_maxiter_converged_is_converged():
     def run(maxiter):
         return nd.minimize(rosenbrock_and_slope, VALLEY, jac=True, maxiter=maxiter)
