@@ -145,11 +145,16 @@ class CudaState:
         return flat
 
     def _check_like(self, name: str, array: Any, flat: Any, interface: dict[str, Any]) -> None:
-        number = device.number_of_gpu(array)
+        number, shape = device.number_of_gpu(array), tuple(interface["shape"])
         if None not in (number, self._gpu) and number != self._gpu:
             raise ValueError(f"{name} is on GPU {number}, but params is on GPU {self._gpu}")
-        shaped = flat.reshape(tuple(interface["shape"]))
-        arrays.check_like(name, shaped, self.params.reshape(self.shape))
+        if shape != self.shape:
+            raise ValueError(f"{name} has shape {shape}, but params has shape {self.shape}")
+        if flat.dtype != self.dtype:
+            raise TypeError(
+                f"{name} has dtype {flat.dtype}, but params has dtype {self.dtype}; "
+                "both must be the same"
+            )
 
     def _check_no_overlap(self, name: str, flat: Any, others: tuple[str, ...]) -> None:
         start, nbytes = _pointer(flat), flat.size * flat.dtype.itemsize

@@ -40,8 +40,8 @@ class _Stopping:
     """A callback that ends the training by scikit-learn's rule, which is not Keras'.
 
     An epoch must be better by `tol` than the best one before it, whatever that was; so many small
-    gains in a row do not add up to one.  `score`, if given, makes the figure that is watched, and
-    `without` names one that means nothing.
+    gains in a row do not add up to one.  `score`, if given, makes the figure that is watched.
+    `signs` tells that targets are the signs of classes, of which R^2 means nothing.
     """
 
     def __init__(
@@ -50,15 +50,15 @@ class _Stopping:
         tol: float,
         patience: float,
         score: Callable[[], Any] | None,
-        without: str | None,
+        signs: bool,
     ) -> None:
         self.monitor, self.tol, self.patience, self.score = monitor, tol, patience, score
-        self.without = without
+        self.signs = signs
         self.best, self.count = -math.inf, 0
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any]) -> None:
-        if self.without is not None:
-            logs.pop(self.without, None)
+        if self.signs:
+            logs.pop("val_score", None)
         if self.score is not None:
             logs[self.monitor] = arrays.check_number("what scoring returns", self.score())
         value = -logs["loss"] if self.monitor == "loss" else logs[self.monitor]
@@ -209,6 +209,7 @@ class BaseMLP(BaseEstimator):
                 samples, targets.classes is not None, self.validation_fraction, split_seed
             )
         layout = (hidden, self.activation, targets.loss, targets.outputs, samples.y.ndim)
+        self._rows = len(samples.y)
         if not going_on:
             features, dtype = samples.X.shape[1], samples.X.dtype
             self._start((features, *hidden, targets.outputs), targets, dtype, seed)
@@ -219,13 +220,10 @@ class BaseMLP(BaseEstimator):
                 f"dimensions of y {self._layout}, but these are now {layout}; fit with "
                 "warm_start=False makes a new one"
             )
-        self._rows = len(samples.y)
         monitor = "scoring" if self.early_stopping else "loss"
         score = self._scoring(held_out) if held_out else None
-        # Of a classifier's own loss R^2 is that of the signs that stand for its classes.
         signs = targets.classes is not None and not isinstance(targets.loss, str)
-        without = "val_score" if signs else None
-        stop = _Stopping(monitor, self.tol, self.n_iter_no_change, score, without)
+        stop = _Stopping(monitor, self.tol, self.n_iter_no_change, score, signs)
         keep = None
         if held_out:
             # Only to put the best weights back: better by less than `tol` counts here.
@@ -336,7 +334,6 @@ class BaseMLP(BaseEstimator):
         outs = {"cross_entropy": "softmax", "binary_cross_entropy": "logistic"}
         self.out_activation_ = outs.get(str(targets.loss), "identity")
         self.history_, self.t_ = History(), 0
-        self._rows = 0
         self._record(History(), None)
 
     def _record(self, history: History, keep: EarlyStopping | None) -> None:

@@ -237,11 +237,10 @@ def minimize(
             descent.descend(advance, vectors, runs, settings, chosen.maxtime, report)
             if settings["averaging"][0] and runs["nit"][0] > 0:
                 descent.return_average(objective, vectors, runs)
-        failed = runs["end"][0] == state.NONFINITE
-        if failed and jac == "inplace" and np.isnan(vectors[state.POINT_GRAD]).any():
-            if answers.lacks_start_gradient(runs, settings)[0]:
-                runs["nfev"] += answers.CALLS_OF_CHECK
-                check_assigned(fun, vectors[state.X], args, lower < upper)
+        has_nan = jac == "inplace" and np.isnan(vectors[state.POINT_GRAD]).any()
+        if has_nan and answers.lacks_start_gradient(runs, settings)[0]:
+            runs["nfev"] += answers.CALLS_OF_CHECK
+            check_assigned(fun, vectors[state.X], args, lower < upper)
     except BaseException as error:
         if runs["end"][0] != state.NONFINITE:  # also where the last call of callback raises it
             runs["end"] = state.RUNNING

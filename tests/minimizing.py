@@ -65,15 +65,21 @@ VALLEY = np.array([-1.2, 1.0])
 
 
 class Recorder:
-    """A function that remembers where it was called and what it returned."""
+    """A function that remembers where it was called and what it returned.
 
-    def __init__(self, fun):
+    It raises in the call number `failing`, counted from 1.
+    """
+
+    def __init__(self, fun, failing=0):
         self.fun = fun
+        self.failing = failing
         self.points = []
         self.values = []
 
     def __call__(self, x, *args):
         self.points.append(x.copy())
+        if len(self.points) == self.failing:
+            raise ZeroDivisionError
         self.values.append(self.fun(x, *args))
         return self.values[-1]
 

@@ -99,7 +99,7 @@ def _sweep(chosen: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
     found = sweep(
         net,
         *train,
-        validation_data=validation or (),
+        validation_data=validation or (),  # there is some, which was asked for
         lr=chosen["lr"],
         rho=chosen["rho"],
         eps=chosen["eps"],
