@@ -1,7 +1,7 @@
 """Forward and backward pass of a multi-layer perceptron over the views of one flat array.
 
-Matrix products go to the BLAS through NumPy, everything else to `numadelta.layers` and
-`numadelta.losses`.
+Matrix products go to the BLAS through NumPy, or to a `numadelta.team`; everything else to
+`numadelta.layers` and `numadelta.losses`.
 """
 
 from __future__ import annotations
@@ -78,11 +78,17 @@ def part_sizes(sizes: tuple[int, ...]) -> list[int]:
 class Workspace:
     """Buffers for a batch of `rows` samples, allocated once.
 
-    With `training`, also those that only the backward pass and dropout need.
+    With `training`, also those that only the backward pass and dropout need.  Products are methods
+    of what `matrix` makes of an array: by default the array, whose products are the BLAS's.
     """
 
     def __init__(
-        self, network: Network, rows: int, dtype: np.dtype[Any], training: bool = False
+        self,
+        network: Network,
+        rows: int,
+        dtype: np.dtype[Any],
+        training: bool = False,
+        matrix: Callable[[NDArray[Any]], Any] = np.asarray,
     ) -> None:
         hidden = network.sizes[1:-1]
 
@@ -97,9 +103,13 @@ class Workspace:
         self.dropped = buffers(training and network.dropout > 0)
         self.bias_grad = np.empty(network.sizes[-1], dtype)
         self.ones = np.ones(rows, dtype)
+        self.output_factors, self.dropped_factors, delta_factors = (
+            list(map(matrix, arrays)) for arrays in (self.outputs, self.dropped, self.deltas)
+        )
+        self.delta_factors = [*delta_factors, self.output_factors[-1]]
         # Made once, as `Views.weights_T` is.
-        self.outputs_T = [output.T for output in self.outputs]
-        self.dropped_T = [dropped.T for dropped in self.dropped]
+        self.outputs_T = [output.T for output in self.output_factors]
+        self.dropped_T = [dropped.T for dropped in self.dropped_factors]
         real = np.dtype(dtype).type
         self.masks = [
             (np.uint32(min(rate * layers.HASH_RANGE, layers.HASH_RANGE - 1)), real(1 / (1 - rate)))
@@ -120,11 +130,11 @@ class Workspace:
             layers.drop(cells, cells, keys[0], *self.masks[0])
         product(inputs, views.weights[0], self.outputs[0])
         for k in range(1, len(self.outputs)):
-            below = self.outputs[k - 1]
+            below = self.output_factors[k - 1]
             self._activate(k - 1, views.biases[k - 1])
             if keys is not None and self.network.dropout:
-                layers.drop(below, self.dropped[k - 1], keys[k], *self.masks[k])
-                below = self.dropped[k - 1]
+                layers.drop(self.outputs[k - 1], self.dropped[k - 1], keys[k], *self.masks[k])
+                below = self.dropped_factors[k - 1]
             below.dot(views.weights[k], self.outputs[k])
         return self.outputs[-1]
 
@@ -176,7 +186,7 @@ class Workspace:
         for k in range(len(self.outputs) - 1, 0, -1):
             inputs_T[k - 1].dot(delta, grads.weights[k])
             below = self.deltas[k - 1]
-            delta.dot(views.weights_T[k], below)
+            self.delta_factors[k].dot(views.weights_T[k], below)
             if dropping:
                 layers.drop(below, below, keys[k], *self.masks[k])  # type: ignore[index]
             self._backward(k - 1, below, grads.biases[k - 1])

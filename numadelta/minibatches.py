@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numadelta.backprop import Network, Workspace, layer_views
+from numadelta.team import Team, suits
 
 
 class Batches:
@@ -23,11 +24,17 @@ class Batches:
         sample_weight: NDArray[Any] | None = None,
     ) -> None:
         self.x, self.y, self.sample_weight = x, y, sample_weight
-        self._dense = isinstance(x, np.ndarray)
         self.network = network
         self.rows = x.shape[0]
         self.size = batch_size
         self.count = -(-self.rows // batch_size)
+        dense = isinstance(x, np.ndarray)
+        # With dropout of inputs a batch must be copied anyway.
+        with_team = dense and not network.input_dropout and suits(network.sizes, batch_size)
+        self._matrix = Team(theta.dtype).matrix if with_team else np.asarray
+        self._samples = self._matrix(x) if with_team else x
+        # Not of sparse batches, which are new each time, nor of those that a team reads in place.
+        self._copies = dense and not with_team
         self.grad = np.ones_like(theta)  # not zero before there is one, see `gradients_vanish`
         self._views = layer_views(theta, network.sizes)
         self._grads = layer_views(self.grad, network.sizes)
@@ -38,9 +45,8 @@ class Batches:
 
     def _allocate(self, rows: int) -> tuple[Workspace, Any, NDArray[Any], NDArray[Any] | None]:
         return (
-            Workspace(self.network, rows, self.grad.dtype, training=True),
-            # A sparse batch is a new matrix each time.
-            np.empty((rows, *self.x.shape[1:]), self.x.dtype) if self._dense else None,
+            Workspace(self.network, rows, self.grad.dtype, training=True, matrix=self._matrix),
+            np.empty((rows, *self.x.shape[1:]), self.x.dtype) if self._copies else None,
             np.empty((rows, *self.y.shape[1:]), self.y.dtype),
             None if self.sample_weight is None else np.empty(rows, self.sample_weight.dtype),
         )
@@ -62,10 +68,10 @@ class Batches:
         workspace, x, y, weight = self._buffers[len(rows)]
         # mode="clip" writes straight into the buffer; the default would go through a copy.  The
         # function np.take would take 0.6 us longer to call than the method.
-        if self._dense:
+        if self._copies:
             self.x.take(rows, 0, x, "clip")
         else:
-            x = self.x[rows]
+            x = self._samples[rows]
         self.y.take(rows, 0, y, "clip")
         if weight is not None:
             self.sample_weight.take(rows, 0, weight, "clip")  # type: ignore[union-attr]

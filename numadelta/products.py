@@ -1,15 +1,14 @@
 """The products of a batch with the weights of the first layer, the batch dense or sparse (CSR).
 
-The BLAS does the dense ones; they are methods of an array because `np.matmul` takes 0.5 us longer
-to call, which in all products of a tiny network is a quarter of its step.  SciPy's sparse ones
-allocate their result, which for the gradient is as large as the weights.
+The BLAS or a `numadelta.team` does the dense ones; they are methods because `np.matmul` takes
+0.5 us longer to call, which in all products of a tiny network is a quarter of its step.  SciPy's
+sparse ones allocate their result, which for the gradient is as large as the weights.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from numadelta.jit import loop
@@ -17,18 +16,18 @@ from numadelta.jit import loop
 
 def product(inputs: Any, weights: NDArray[Any], out: NDArray[Any]) -> None:
     """Write ``inputs @ weights`` to `out`."""
-    if isinstance(inputs, np.ndarray):
-        inputs.dot(weights, out)
-    else:
+    if hasattr(inputs, "indptr"):
         csr_product(inputs.data, inputs.indices, inputs.indptr, weights, out)
+    else:
+        inputs.dot(weights, out)
 
 
 def transposed_product(inputs: Any, delta: NDArray[Any], out: NDArray[Any]) -> None:
     """Write ``inputs.T @ delta`` to `out`."""
-    if isinstance(inputs, np.ndarray):
-        inputs.T.dot(delta, out)
-    else:
+    if hasattr(inputs, "indptr"):
         csr_transposed_product(inputs.data, inputs.indices, inputs.indptr, delta, out)
+    else:
+        inputs.T.dot(delta, out)
 
 
 @loop

@@ -145,6 +145,12 @@ def run(kernel: Callable[..., Any], tasks: list[tuple[Any, ...]]) -> list[Any]:
     return results
 
 
+def ask(function: Callable[[], Any]) -> None:
+    """Have another thread call this when it is free, if there can be another."""
+    if _ready_workers(_num_threads - 1):
+        _tasks.put(function)
+
+
 _lock = threading.Lock()
 _tasks: SimpleQueue[Callable[[], Any]] = SimpleQueue()
 _workers: list[threading.Thread] = []

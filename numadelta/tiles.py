@@ -1,0 +1,158 @@
+"""Products of small matrices, in tiles whose sums stay in registers, by threads that help out.
+
+A BLAS first copies its operands into an order of its own, and a batch must be collected before.
+For a narrow network both take as long as the products; here everything is read where it is.
+
+A *job* is an array of integers that says what to compute, and how far that is.  It is divided into
+blocks, and every thread takes the next one until none is left.  Each sum is formed in one block, in
+one order, so the number of threads changes no bit.  Threads without work wait for some in a loop,
+for to be woken up would take longer than a product; soon they give up.
+
+Nothing here is checked.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba.extending import overload
+
+from numadelta import atomics
+from numadelta.jit import inlined, loop
+from numadelta.vectors import tile
+
+# A tile is 6 rows by 4 vectors: of the 32 registers of AVX-512, 24 hold its sums, 4 a row of `b`.
+TALL, WIDE = 6, 4
+BLOCK = 4 * TALL  # rows
+
+# The places in a job: the addresses and sizes of `vectors.tile`, ...
+A, ROWS, STEPS, B, OUT, HEIGHT, DEPTH, COLUMNS = range(8)
+# ... how many threads there may be, and how many numbers in a vector, ...
+THREADS, LANES = 8, 9
+# ... and, each in a cache line of its own: the blocks that nobody has taken, those that are done,
+# and the threads that help.
+LEFT, DONE, HELPERS, LENGTH = 16, 32, 48, 64
+
+# Of fewer multiplications, the work is done before another thread has seen that there is some.
+WORTH_HELP = 50_000
+# How often a thread looks for work until it gives up: for half a millisecond.
+LOOKS = 20_000
+
+STRIP = 16
+
+one_wide, two_wide, three_wide, four_wide = (tile(TALL, width) for width in range(1, WIDE + 1))
+one_vector = tile(1, 1)
+
+
+@loop
+def run(job, a, rows, steps, b, out):
+    """Write ``out[i, j] = sum(a[rows[i] + steps[k]] * b[k, j] for k in ...)``.
+
+    Returns how many more threads are to be asked to `help_out` with what comes next.
+    """
+    zero, b = out.dtype.type(0), row_by_row(b)
+    job[A], job[B], job[OUT] = a.ctypes.data, b.ctypes.data, out.ctypes.data
+    job[ROWS], job[HEIGHT] = rows.ctypes.data, rows.size
+    job[STEPS], job[DEPTH] = steps.ctypes.data, steps.size
+    job[COLUMNS] = out.shape[1]
+    width = WIDE * job[LANES]
+    count = block_rows(job) * ((job[COLUMNS] + width - 1) // width)
+    if job[THREADS] == 1 or rows.size * steps.size * out.shape[1] < WORTH_HELP:
+        for block in range(count):
+            compute(job, zero, block)
+        return 0
+    atomics.store(job, DONE, 0)
+    atomics.store(job, LEFT, count)
+    missing = job[THREADS] - 1 - atomics.load(job, HELPERS)
+    atomics.add(job, HELPERS, missing)
+    while take(job, zero):
+        pass
+    looks = 0
+    while atomics.load(job, DONE) < count:
+        looks = look_again(looks)
+    return missing
+
+
+@loop
+def help_out(job, zero, most_looks):
+    """Take part in what is run, until there was nothing to do for so many looks."""
+    looks = 0
+    while looks < most_looks:
+        if atomics.load(job, LEFT) > 0 and take(job, zero):
+            looks = 0
+        else:
+            looks = look_again(looks)
+    atomics.add(job, HELPERS, -1)
+
+
+@inlined
+def take(job, zero):
+    """Compute the next block; return whether there was one."""
+    # What the job says is read after a block is taken, and changes only when all are done.
+    block = atomics.add(job, LEFT, -1) - 1
+    if block < 0:
+        return False
+    compute(job, zero, block)
+    atomics.add(job, DONE, 1)
+    return True
+
+
+@inlined
+def look_again(looks):
+    """Wait for some cycles, and now and then for a thread that has no core; count it."""
+    atomics.relax()
+    if looks % 64 == 63:
+        atomics.give_way()
+    return looks + 1
+
+
+@inlined
+def block_rows(job):
+    """Return how many blocks lie one below the other."""
+    return (job[HEIGHT] + BLOCK - 1) // BLOCK
+
+
+@loop
+def compute(job, zero, block):
+    """Compute this block of the product."""
+    a, rows, steps, b, out = job[A], job[ROWS], job[STEPS], job[B], job[OUT]
+    height, depth, columns, lanes = job[HEIGHT], job[DEPTH], job[COLUMNS], job[LANES]
+    i, j = block % block_rows(job) * BLOCK, block // block_rows(job) * WIDE * lanes
+    stop, width = min(i + BLOCK, height), (columns - j + lanes - 1) // lanes
+    if height < TALL:
+        for row in range(i, stop):
+            for column in range(j, min(j + WIDE * lanes, columns), lanes):
+                one_vector(zero, a, rows, steps, b, out, depth, columns, row, column)
+        return
+    for row in range(i, stop, TALL):
+        # The last tile goes back so far that it is whole: that computes the same numbers again.
+        row = min(row, height - TALL)
+        if width >= WIDE:
+            four_wide(zero, a, rows, steps, b, out, depth, columns, row, j)
+        elif width == 3:
+            three_wide(zero, a, rows, steps, b, out, depth, columns, row, j)
+        elif width == 2:
+            two_wide(zero, a, rows, steps, b, out, depth, columns, row, j)
+        else:
+            one_wide(zero, a, rows, steps, b, out, depth, columns, row, j)
+
+
+def row_by_row(matrix):
+    """Return a matrix, or a copy if its rows are not contiguous; for compiled code only."""
+    raise NotImplementedError
+
+
+@overload(row_by_row)
+def _row_by_row(matrix):
+    return (lambda matrix: matrix) if matrix.layout == "C" else _copied
+
+
+def _copied(matrix):
+    out = np.empty(matrix.shape, matrix.dtype)
+    # Strips of a cache line: of large matrices it takes a fifth of the time.
+    whole = matrix.shape[1] // STRIP * STRIP
+    for start in range(0, whole, STRIP):
+        for i in range(matrix.shape[0]):
+            for j in range(STRIP):
+                out[i, start + j] = matrix[i, start + j]
+    out[:, whole:] = matrix[:, whole:]
+    return out
