@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numadelta import custom, layers
+from numadelta.arrays import aligned
 from numadelta.products import product, transposed_product
 
 
@@ -93,11 +94,11 @@ class Workspace:
         hidden = network.sizes[1:-1]
 
         def buffers(wanted: bool = True) -> list[NDArray[Any]]:
-            return [np.empty((rows, units), dtype) for units in hidden] if wanted else []
+            return [aligned((rows, units), dtype) for units in hidden] if wanted else []
 
         self.network = network
         self.rows = rows
-        self.outputs = [*buffers(), np.empty((rows, network.sizes[-1]), dtype)]
+        self.outputs = [*buffers(), aligned((rows, network.sizes[-1]), dtype)]
         self.sums = buffers(isinstance(network.activation, custom.Activation))
         self.deltas = buffers(training)
         self.dropped = buffers(training and network.dropout > 0)

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from numadelta.backprop import Network, Views, Workspace, penalty
+from numadelta.backprop import Network, Views, Workspace, parameter_count, penalty
+from numadelta.team import matrix_maker
 
 # Rows that are evaluated at a time: the buffers stay in the cache.
 ROWS = 1024
@@ -17,8 +18,8 @@ ROWS = 1024
 def outputs(network: Network, views: Views, X: Any) -> NDArray[Any]:
     """Return what the last layer adds up, biases included, one sample a row."""
     sums = np.empty((X.shape[0], network.sizes[-1]), X.dtype)
-    for rows, workspace in _chunks(network, X):
-        np.add(workspace.output_sums(views, X[rows]), views.biases[-1], out=sums[rows])
+    for rows, workspace, inputs in _chunks(network, X):
+        np.add(workspace.output_sums(views, inputs), views.biases[-1], out=sums[rows])
     return sums
 
 
@@ -35,24 +36,28 @@ def evaluate(
     """
     loss, hits = 0.0, 0.0
     sums = None if network.counts_hits else np.empty((len(y), network.sizes[-1]), X.dtype)
-    for rows, workspace in _chunks(network, X):
+    for rows, workspace, inputs in _chunks(network, X):
         weights = None if sample_weight is None else sample_weight[rows]
         found = None if sums is None else sums[rows]
-        chunk_loss, chunk_hits = workspace.loss(views, X[rows], y[rows], weights, found)
+        chunk_loss, chunk_hits = workspace.loss(views, inputs, y[rows], weights, found)
         loss += chunk_loss
         hits += chunk_hits
     score = hits / len(y) if sums is None else _r2_score(y, sums, sample_weight)
     return float(loss / len(y) + penalty(views, network.weight_decay)), float(score)
 
 
-def _chunks(network: Network, X: Any) -> Iterator[tuple[slice, Workspace]]:
+def _chunks(network: Network, X: Any) -> Iterator[tuple[slice, Workspace, Any]]:
+    """Return some rows after the other, with a workspace for them, and as what multiplies."""
     count = X.shape[0]
-    workspace = Workspace(network, min(ROWS, count), X.dtype)
+    # As in a training, whose threads might otherwise have to wait for those of the BLAS.
+    matrix = matrix_maker(parameter_count(network.sizes), ROWS, X.dtype)
+    workspace = Workspace(network, min(ROWS, count), X.dtype, matrix=matrix)
     for start in range(0, count, ROWS):
-        rows = min(ROWS, count - start)
-        if rows < workspace.rows:
-            workspace = Workspace(network, rows, X.dtype)
-        yield slice(start, start + rows), workspace
+        rows = slice(start, min(start + ROWS, count))
+        inputs = X[rows]
+        if inputs.shape[0] < workspace.rows:
+            workspace = Workspace(network, inputs.shape[0], X.dtype, matrix=matrix)
+        yield rows, workspace, matrix(inputs) if isinstance(X, np.ndarray) else inputs
 
 
 def _r2_score(y: NDArray[Any], outputs: NDArray[Any], sample_weight: NDArray[Any] | None) -> float:

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from numadelta.arrays import aligned
 from numadelta.backprop import Network, Workspace, layer_views
-from numadelta.team import Team, suits
+from numadelta.team import matrix_maker
 
 
 class Batches:
@@ -29,13 +30,16 @@ class Batches:
         self.size = batch_size
         self.count = -(-self.rows // batch_size)
         dense = isinstance(x, np.ndarray)
+        self._matrix: Any = np.asarray
         # With dropout of inputs a batch must be copied anyway.
-        with_team = dense and not network.input_dropout and suits(network.sizes, batch_size)
-        self._matrix = Team(theta.dtype).matrix if with_team else np.asarray
+        if dense and not network.input_dropout:
+            self._matrix = matrix_maker(theta.size, batch_size, theta.dtype)
+        with_team = self._matrix is not np.asarray
         self._samples = self._matrix(x) if with_team else x
         # Not of sparse batches, which are new each time, nor of those that a team reads in place.
         self._copies = dense and not with_team
-        self.grad = np.ones_like(theta)  # not zero before there is one, see `gradients_vanish`
+        self.grad = aligned(theta.shape, theta.dtype)
+        self.grad[:] = 1  # not zero before there is one, see `gradients_vanish`
         self._views = layer_views(theta, network.sizes)
         self._grads = layer_views(self.grad, network.sizes)
         self.tail = self.rows % batch_size or batch_size  # rows of the last batch

@@ -169,7 +169,8 @@ class MLP:
         self.notes: dict[str, Any] = {}
         self._optimizer: Adadelta | None = None
         self._rng = np.random.default_rng(self.seed)
-        self._theta = np.zeros(parameter_count(sizes), self.dtype)
+        self._theta = arrays.aligned((parameter_count(sizes),), self.dtype)
+        self._theta[:] = 0
         self._initialize()
 
     def _initialize(self) -> None:
@@ -786,7 +787,9 @@ class MLP:
         state_dict = state.pop("_state_dict", None)
         self.__dict__.update(state)
         # An array of its own: joblib hands arrays to its workers as read-only memory maps.
-        self._theta = np.array(self._theta)
+        theta = self._theta
+        self._theta = arrays.aligned(theta.shape, theta.dtype)
+        self._theta[:] = theta
         # copy.copy hands these over as they are.
         self._rng, self.notes = copy.deepcopy(self._rng), dict(self.notes)
         if state_dict is not None:

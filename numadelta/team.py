@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
 from functools import cache, partial
+from threading import local
 from typing import Any
 
 import numpy as np
@@ -12,17 +15,19 @@ from numpy.typing import NDArray
 from numadelta import jit, threads, tiles
 from numadelta.vectors import VECTOR
 
-# Multiplications in the first product of a batch: for fewer or more the BLAS is as fast.
-FEWEST, MOST = 2**20, 2**26
-# Weights of a later layer, which are copied for the backward pass: as above.
-MOST_LATER = 2**16
+# Multiplications in a product of a batch with all weights: for fewer the BLAS is as fast.
+FEWEST = 2**20
 
 
-def suits(sizes: tuple[int, ...], batch_size: int) -> bool:
-    """Tell whether training a network with these layers is faster with a team than with a BLAS."""
-    first, *later = (n_in * n_out for n_in, n_out in zip(sizes, sizes[1:], strict=False))
-    fits = FEWEST <= batch_size * first <= MOST and max(later, default=0) <= MOST_LATER
-    return fits and _has_registers()
+def matrix_maker(parameters: int, rows: int, dtype: np.dtype[Any]) -> Callable[[Any], Any]:
+    """Return what makes of an array that which multiplies fastest: a `Matrix`, or the array.
+
+    It is asked for a network with so many parameters and a batch of so many rows.
+    """
+    # Where threads share the step of the optimiser, none is to wait here meanwhile.
+    narrow = parameters * dtype.itemsize < threads.MIN_BYTES
+    suits = narrow and parameters * rows >= FEWEST and _has_registers()
+    return team(dtype).matrix if suits else np.asarray
 
 
 @cache
@@ -31,12 +36,28 @@ def _has_registers() -> bool:
     return jit.ENABLED and "+avx512f" in cpu_target.target_context.codegen().magic_tuple()[2]
 
 
+_own = local()
+
+
+def team(dtype: np.dtype[Any]) -> Team:
+    """Return the team of the calling thread, for whose next product the same threads wait."""
+    if dtype.char not in vars(_own):
+        vars(_own)[dtype.char] = Team(dtype)
+    found: Team = vars(_own)[dtype.char]
+    found.job[tiles.THREADS] = threads.get_num_threads()
+    return found
+
+
+if hasattr(os, "register_at_fork"):
+    # The threads do not survive, and must be asked for anew.
+    os.register_at_fork(after_in_child=vars(_own).clear)
+
+
 class Team:
     """The threads that compute products together, and where they read which."""
 
     def __init__(self, dtype: np.dtype[Any]) -> None:
         self.job = np.zeros(tiles.LENGTH, np.int64)
-        self.job[tiles.THREADS] = threads.get_num_threads()
         self.job[tiles.LANES] = VECTOR // dtype.itemsize
         help_out = partial(tiles.help_out, self.job, dtype.type(0))
         self.help_out = partial(help_out, tiles.LOOKS)

@@ -22,12 +22,15 @@ from numadelta.vectors import tile
 
 # A tile is 6 rows by 4 vectors: of the 32 registers of AVX-512, 24 hold its sums, 4 a row of `b`.
 TALL, WIDE = 6, 4
-BLOCK = 4 * TALL  # rows
+BLOCK = 2 * TALL  # rows
 
-# The places in a job: the addresses and sizes of `vectors.tile`, ...
-A, ROWS, STEPS, B, OUT, HEIGHT, DEPTH, COLUMNS = range(8)
-# ... how many threads there may be, and how many numbers in a vector, ...
-THREADS, LANES = 8, 9
+# So many steps at a time, for what is read of the operands to stay in the cache meanwhile.
+DEEP = 400
+
+# The places in a job: how many threads there may be, and how many numbers in a vector, ...
+THREADS, LANES = 0, 1
+# ... what `vectors.tile` is told, ...
+A, ROWS, STEPS, B, OUT, HEIGHT, DEPTH, COLUMNS, GOES_ON = range(2, 11)
 # ... and, each in a cache line of its own: the blocks that nobody has taken, those that are done,
 # and the threads that help.
 LEFT, DONE, HELPERS, LENGTH = 16, 32, 48, 64
@@ -50,26 +53,38 @@ def run(job, a, rows, steps, b, out):
     Returns how many more threads are to be asked to `help_out` with what comes next.
     """
     zero, b = out.dtype.type(0), row_by_row(b)
-    job[A], job[B], job[OUT] = a.ctypes.data, b.ctypes.data, out.ctypes.data
-    job[ROWS], job[HEIGHT] = rows.ctypes.data, rows.size
-    job[STEPS], job[DEPTH] = steps.ctypes.data, steps.size
-    job[COLUMNS] = out.shape[1]
+    height, depth, columns = rows.size, steps.size, out.shape[1]
+    job[A], job[OUT], job[ROWS] = a.ctypes.data, out.ctypes.data, rows.ctypes.data
+    job[HEIGHT], job[COLUMNS] = height, columns
     width = WIDE * job[LANES]
-    count = block_rows(job) * ((job[COLUMNS] + width - 1) // width)
-    if job[THREADS] == 1 or rows.size * steps.size * out.shape[1] < WORTH_HELP:
-        for block in range(count):
-            compute(job, zero, block)
-        return 0
+    count = block_rows(job) * ((columns + width - 1) // width)
+    alone = job[THREADS] == 1 or height * depth * columns < WORTH_HELP
+    missing = 0 if alone else max(0, job[THREADS] - 1 - atomics.load(job, HELPERS))
+    atomics.add(job, HELPERS, missing)
+    parts = (depth + DEEP - 1) // DEEP
+    for part in range(parts):
+        start, stop = depth * part // parts, depth * (part + 1) // parts
+        job[STEPS] = steps.ctypes.data + start * steps.itemsize
+        job[B] = b.ctypes.data + start * columns * b.itemsize
+        job[DEPTH], job[GOES_ON] = stop - start, part
+        if alone:
+            for block in range(count):
+                compute(job, zero, block)
+        else:
+            share(job, zero, count)
+    return missing
+
+
+@inlined
+def share(job, zero, count):
+    """Compute so many blocks, together with those who help."""
     atomics.store(job, DONE, 0)
     atomics.store(job, LEFT, count)
-    missing = job[THREADS] - 1 - atomics.load(job, HELPERS)
-    atomics.add(job, HELPERS, missing)
     while take(job, zero):
         pass
     looks = 0
     while atomics.load(job, DONE) < count:
         looks = look_again(looks)
-    return missing
 
 
 @loop
@@ -116,24 +131,25 @@ def compute(job, zero, block):
     """Compute this block of the product."""
     a, rows, steps, b, out = job[A], job[ROWS], job[STEPS], job[B], job[OUT]
     height, depth, columns, lanes = job[HEIGHT], job[DEPTH], job[COLUMNS], job[LANES]
+    goes_on = job[GOES_ON]
     i, j = block % block_rows(job) * BLOCK, block // block_rows(job) * WIDE * lanes
     stop, width = min(i + BLOCK, height), (columns - j + lanes - 1) // lanes
     if height < TALL:
         for row in range(i, stop):
             for column in range(j, min(j + WIDE * lanes, columns), lanes):
-                one_vector(zero, a, rows, steps, b, out, depth, columns, row, column)
+                one_vector(zero, a, rows, steps, b, out, depth, columns, goes_on, row, column)
         return
     for row in range(i, stop, TALL):
         # The last tile goes back so far that it is whole: that computes the same numbers again.
         row = min(row, height - TALL)
         if width >= WIDE:
-            four_wide(zero, a, rows, steps, b, out, depth, columns, row, j)
+            four_wide(zero, a, rows, steps, b, out, depth, columns, goes_on, row, j)
         elif width == 3:
-            three_wide(zero, a, rows, steps, b, out, depth, columns, row, j)
+            three_wide(zero, a, rows, steps, b, out, depth, columns, goes_on, row, j)
         elif width == 2:
-            two_wide(zero, a, rows, steps, b, out, depth, columns, row, j)
+            two_wide(zero, a, rows, steps, b, out, depth, columns, goes_on, row, j)
         else:
-            one_wide(zero, a, rows, steps, b, out, depth, columns, row, j)
+            one_wide(zero, a, rows, steps, b, out, depth, columns, goes_on, row, j)
 
 
 def row_by_row(matrix):

@@ -16,20 +16,22 @@ _INDEX, _LANE = ir.IntType(64), ir.IntType(32)
 def tile(height, width):
     """Return a function for so many rows, at most so many vectors wide, of a matrix product.
 
-    ``function(zero, a, rows, steps, b, out, depth, columns, i, j)`` computes::
+    ``function(zero, a, rows, steps, b, out, depth, columns, goes_on, i, j)`` computes::
 
         out[i + r, j + c] = sum(a[rows[i + r] + steps[k]] * b[k, j + c] for k in range(depth))
 
     for ``r < height`` and as many c as fit into the tile and into the columns; there must be more
-    than fit into a tile less wide.  `a`, `rows`, `steps`, `b` and `out` are addresses, of numbers
-    of the type of `zero` and of integers of 64 bits; the rows of `b` and `out` are ``columns``
-    long.  Each sum is one chain of fused multiplications and additions in the order of k, and stays
-    in a register until it is done.
+    than fit into a tile less wide.  If it `goes_on`, this is added to what is there.  `a`, `rows`,
+    `steps`, `b` and `out` are addresses, of numbers of the type of `zero` and of integers of
+    64 bits; the rows of `b` and `out` are ``columns`` long.
+
+    Each sum is one chain of fused multiplications and additions in the order of k, and stays in a
+    register meanwhile.
     """
 
     @intrinsic
-    def function(_, zero, a, rows, steps, b, out, depth, columns, i, j):
-        signature = types.void(zero, *[types.intp] * 9)
+    def function(_, zero, a, rows, steps, b, out, depth, columns, goes_on, i, j):
+        signature = types.void(zero, *[types.intp] * 10)
 
         def generate(context, builder, signature, args):
             vectors = _Vectors(context, signature.args[0])
@@ -44,7 +46,7 @@ def tile(height, width):
 def _tile_function(module, vectors, height, width):
     """Return the function of a tile in a module, which is made there if need be."""
     name = f"numadelta.tile.{height}.{width}.{vectors.number}"
-    kind = ir.FunctionType(ir.VoidType(), [_INDEX] * 9)
+    kind = ir.FunctionType(ir.VoidType(), [_INDEX] * 10)
     function = cgutils.get_or_insert_function(module, kind, name)
     if function.is_declaration:
         function.linkage = "linkonce_odr"
@@ -57,7 +59,9 @@ def _tile_function(module, vectors, height, width):
     return function
 
 
-def _write_tile(vectors, builder, height, width, a, rows, steps, b, out, depth, columns, i, j):
+def _write_tile(
+    vectors, builder, height, width, a, rows, steps, b, out, depth, columns, goes_on, i, j
+):
     def address(array, index):
         return builder.gep(builder.inttoptr(array, vectors.number.as_pointer()), [index])
 
@@ -69,13 +73,20 @@ def _write_tile(vectors, builder, height, width, a, rows, steps, b, out, depth, 
         start = builder.add(builder.mul(row, columns), j)
         return [address(array, _add(builder, start, v * vectors.lanes)) for v in range(width)]
 
+    def each_sum():
+        """Return what holds each vector of sums, its place in `out`, and its mask."""
+        for r, totals in enumerate(sums):
+            yield from zip(totals, places(out, _add(builder, i, r)), masks, strict=True)
+
     # Lanes beyond the last column are neither read nor written.
     rest = _add(builder, builder.sub(columns, j), (1 - width) * vectors.lanes)
     masks = [None] * (width - 1) + [vectors.first(rest)]
     starts = [address(a, integer(rows, _add(builder, i, r))) for r in range(height)]
     sums = [[cgutils.alloca_once(builder, vectors.type) for _ in masks] for _ in starts]
-    for total in sum(sums, []):
-        builder.store(vectors.zero, total)
+    goes_on = builder.icmp_signed("!=", goes_on, ir.Constant(_INDEX, 0))
+    for total, *place in each_sum():
+        before = builder.select(goes_on, vectors.load(*place), vectors.zero)
+        builder.store(before, total)
     with cgutils.for_range(builder, depth) as loop:
         b_row = [vectors.load(*place) for place in zip(places(b, loop.index), masks, strict=True)]
         step = integer(steps, loop.index)
@@ -83,9 +94,8 @@ def _write_tile(vectors, builder, height, width, a, rows, steps, b, out, depth, 
             factor = vectors.splat(builder.load(builder.gep(start, [step])))
             for total, vector in zip(totals, b_row, strict=True):
                 builder.store(vectors.multiply_add(factor, vector, builder.load(total)), total)
-    for r, totals in enumerate(sums):
-        for total, place, mask in zip(totals, places(out, _add(builder, i, r)), masks, strict=True):
-            vectors.store(builder.load(total), place, mask)
+    for total, *place in each_sum():
+        vectors.store(builder.load(total), *place)
 
 
 def _add(builder, index, number):

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 import numadelta as nd
 from mlp_reference import same_bits
-from numadelta import jit, minibatches, team, threads, tiles
+from numadelta import jit, team, threads, tiles
+from numadelta.backprop import parameter_count
 
 pytestmark = pytest.mark.skipif(not jit.ENABLED, reason="vectors are for compiled code only")
 
@@ -51,7 +52,7 @@ def product(a, b, dtype):
 @pytest.mark.parametrize("columns", COLUMNS)
 def test_a_product_is_exact_for_whole_numbers_of_any_shape(dtype, rows, columns):
     array, b = integers((rows, 7), dtype), integers((7, columns), dtype, 1)
-    matrix = team.Team(np.dtype(dtype)).matrix(array)
+    matrix = team.team(np.dtype(dtype)).matrix(array)
     np.testing.assert_array_equal(product(matrix, b, dtype), array @ b)
 
 
@@ -62,7 +63,7 @@ def test_so_are_those_of_transposes_and_of_some_rows(rows, depth, columns, seed)
     dtype = rng.choice(DTYPES)
     array = integers((50, depth), dtype, seed)
     some = rng.integers(0, 50, rows)
-    matrix = team.Team(np.dtype(dtype)).matrix(array)
+    matrix = team.team(np.dtype(dtype)).matrix(array)
     b, tall = (
         integers((depth, columns), dtype, seed + 1),
         integers((rows, columns), dtype, seed + 2),
@@ -77,7 +78,7 @@ def test_so_are_those_of_transposes_and_of_some_rows(rows, depth, columns, seed)
 def test_a_product_of_reals_is_as_accurate_as_that_of_numpy(dtype):
     array, b = reals((30, 500), dtype), reals((500, 70), dtype, 1)
     exact = array.astype(np.longdouble) @ b.astype(np.longdouble)
-    found = product(team.Team(np.dtype(dtype)).matrix(array), b, dtype)
+    found = product(team.team(np.dtype(dtype)).matrix(array), b, dtype)
     most = 4 * np.finfo(dtype).eps * np.sqrt(500) * np.abs(array) @ np.abs(b)
     assert (np.abs(found - exact) < most).all()
 
@@ -88,7 +89,7 @@ def test_nan_and_infinity_reach_their_rows_and_columns_only():
     with np.errstate(invalid="ignore"):
         expected = array @ b
     np.testing.assert_array_equal(
-        product(team.Team(b.dtype).matrix(array), b, np.float32), expected
+        product(team.team(b.dtype).matrix(array), b, np.float32), expected
     )
 
 
@@ -96,7 +97,7 @@ def test_an_array_that_cannot_be_written_to_multiplies():
     array, b = integers((6, 3), np.float32), integers((3, 4), np.float32)
     array.flags.writeable = b.flags.writeable = False
     np.testing.assert_array_equal(
-        product(team.Team(b.dtype).matrix(array), b, np.float32), array @ b
+        product(team.team(b.dtype).matrix(array), b, np.float32), array @ b
     )
 
 
@@ -104,10 +105,11 @@ def test_an_array_that_cannot_be_written_to_multiplies():
 
 
 def large_product(number_of_threads, monkeypatch, repeats=1):
+    """Return the team of a new thread, which may have so many helpers, and what it computes."""
     monkeypatch.setattr(threads, "_num_threads", number_of_threads)
-    array, b = reals((200, 60)), reals((60, 130), seed=1)
-    assert 200 * 60 * 130 > tiles.WORTH_HELP
-    together = team.Team(b.dtype)
+    monkeypatch.setattr(team, "_own", threading.local())
+    array, b = reals((200, 900)), reals((900, 130), seed=1)
+    together = team.team(b.dtype)
     found = [product(together.matrix(array), b, np.float32) for _ in range(repeats)]
     return together, found
 
@@ -123,7 +125,7 @@ def until(condition):
 def test_the_number_of_threads_changes_no_bit(four_threads, monkeypatch):
     _, (expected,) = large_product(1, monkeypatch)
     for count in (2, 3, 4):
-        together, found = large_product(count, monkeypatch, repeats=300)
+        together, found = large_product(count, monkeypatch, repeats=100)
         assert {one.tobytes() for one in found} == {expected.tobytes()}
 
 
@@ -146,9 +148,25 @@ def test_helpers_leave_their_threads_to_others(four_threads, monkeypatch):
     assert sorted(threads.run(abs, [(-k,) for k in range(9)])) == list(range(9))
 
 
+def test_a_team_has_as_many_threads_as_there_are_now(four_threads, monkeypatch):
+    together, (expected,) = large_product(4, monkeypatch)
+    for count in (1, 3, 2):
+        nd.set_num_threads(count)
+        assert team.team(np.dtype(np.float32)) is together
+        assert together.job[tiles.THREADS] == count
+
+
+def test_every_thread_has_a_team_of_its_own(always):
+    teams = [team.team(np.dtype(np.float32)), team.team(np.dtype(np.float64))]
+    other = threading.Thread(target=lambda: teams.append(team.team(np.dtype(np.float32))))
+    other.start()
+    other.join()
+    assert len(set(teams)) == 3
+
+
 def test_a_small_product_asks_nobody(four_threads, monkeypatch):
     monkeypatch.setattr(threads, "ask", None)
-    together = team.Team(np.dtype(np.float32))
+    together = team.team(np.dtype(np.float32))
     array, b = reals((10, 10)), reals((10, 10), seed=1)
     product(together.matrix(array), b, np.float32)
 
@@ -168,7 +186,7 @@ def test_a_forked_child_multiplies_without_the_threads_of_its_parent(python):
     from numadelta import team, threads
 
     threads._num_threads = 2
-    together = team.Team(np.dtype(np.float32))
+    together = team.team(np.dtype(np.float32))
     array, b = np.ones((100, 60), np.float32), np.ones((60, 100), np.float32)
     matrix, out = together.matrix(array), np.empty((100, 100), np.float32)
     for _ in range(100):
@@ -176,6 +194,9 @@ def test_a_forked_child_multiplies_without_the_threads_of_its_parent(python):
     warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12 warns of any such fork
     pid = os.fork()
     out[:] = 0
+    if not pid:
+        assert team.team(b.dtype) is not together
+        matrix = team.team(b.dtype).matrix(array)
     for _ in range(100):
         matrix.dot(b, out)
     assert (out == 60).all()
@@ -190,24 +211,23 @@ def test_a_forked_child_multiplies_without_the_threads_of_its_parent(python):
 
 
 @pytest.mark.parametrize(
-    ("sizes", "batch_size", "expected"),
+    ("sizes", "rows", "expected"),
     [
         ((784, 64, 64, 10), 128, True),
         ((784, 512, 10), 128, True),
         ((784, 64, 64, 10), 1000, True),
-        ((4, 16, 16, 1), 32, False),  # few multiplications
-        ((784, 2048, 2048, 10), 128, False),  # many
-        ((64, 512, 512, 10), 128, False),  # large later layers
-        ((5000, 2), 128, True),  # no later layer
+        ((4, 16, 16, 1), 32, False),
+        ((784, 2048, 2048, 10), 128, False),
     ],
 )
 def test_a_team_is_for_narrow_networks_on_processors_with_avx_512(
-    monkeypatch, sizes, batch_size, expected
+    monkeypatch, sizes, rows, expected
 ):
+    arguments = parameter_count(sizes), rows, np.dtype(np.float32)
     monkeypatch.setattr(team, "_has_registers", lambda: True)
-    assert team.suits(sizes, batch_size) is expected
+    assert (team.matrix_maker(*arguments) is not np.asarray) is expected
     monkeypatch.setattr(team, "_has_registers", lambda: False)
-    assert not team.suits(sizes, batch_size)
+    assert team.matrix_maker(*arguments) is np.asarray
 
 
 def test_whether_there_is_avx_512_is_what_numba_compiles_for(python):
@@ -225,7 +245,9 @@ def test_whether_there_is_avx_512_is_what_numba_compiles_for(python):
 @pytest.fixture
 def always(monkeypatch, four_threads):
     """Train everything with a team, on any processor."""
-    monkeypatch.setattr(minibatches, "suits", lambda sizes, batch_size: True)
+    monkeypatch.setattr(threads, "MIN_BYTES", 10**6)
+    monkeypatch.setattr(team, "FEWEST", 0)
+    monkeypatch.setattr(team, "_has_registers", lambda: True)
 
 
 SQUARE = (jit.rule(lambda z: z * abs(z)), jit.rule(lambda z: 2 * abs(z)))
@@ -259,7 +281,7 @@ def train(case, dtype=np.float64, epochs=2, **options):
 @pytest.mark.parametrize("name", CASES)
 def test_a_team_trains_as_the_blas_does(monkeypatch, always, name):
     found = train(CASES[name])
-    monkeypatch.setattr(minibatches, "suits", lambda sizes, batch_size: False)
+    monkeypatch.setattr(team, "_has_registers", lambda: False)
     np.testing.assert_allclose(found.theta, train(CASES[name]).theta, rtol=1e-9, atol=1e-11)
 
 
