@@ -15,8 +15,10 @@ from numpy.typing import NDArray
 from numadelta import jit, threads, tiles
 from numadelta.vectors import VECTOR
 
-# Multiplications in a product of a batch with all weights: for fewer the BLAS is as fast.
+# The BLAS is as fast for fewer multiplications of a batch with all parameters, ...
 FEWEST = 2**20
+# ... and, on some processors, for more parameters.
+MOST = 2**19
 
 
 def matrix_maker(parameters: int, rows: int, dtype: np.dtype[Any]) -> Callable[[Any], Any]:
@@ -24,9 +26,7 @@ def matrix_maker(parameters: int, rows: int, dtype: np.dtype[Any]) -> Callable[[
 
     It is asked for a network with so many parameters and a batch of so many rows.
     """
-    # Where threads share the step of the optimiser, none is to wait here meanwhile.
-    narrow = parameters * dtype.itemsize < threads.MIN_BYTES
-    suits = narrow and parameters * rows >= FEWEST and _has_registers()
+    suits = parameters <= MOST and parameters * rows >= FEWEST and _has_registers()
     return team(dtype).matrix if suits else np.asarray
 
 

@@ -22,15 +22,13 @@ from numadelta.vectors import tile
 
 # A tile is 6 rows by 4 vectors: of the 32 registers of AVX-512, 24 hold its sums, 4 a row of `b`.
 TALL, WIDE = 6, 4
-BLOCK = 2 * TALL  # rows
-
 # So many steps at a time, for what is read of the operands to stay in the cache meanwhile.
 DEEP = 400
 
 # The places in a job: how many threads there may be, and how many numbers in a vector, ...
 THREADS, LANES = 0, 1
-# ... what `vectors.tile` is told, ...
-A, ROWS, STEPS, B, OUT, HEIGHT, DEPTH, COLUMNS, GOES_ON = range(2, 11)
+# ... what `vectors.tile` is told, and how many rows a block has, ...
+A, ROWS, STEPS, B, OUT, HEIGHT, DEPTH, COLUMNS, GOES_ON, BLOCK = range(2, 12)
 # ... and, each in a cache line of its own: the blocks that nobody has taken, those that are done,
 # and the threads that help.
 LEFT, DONE, HELPERS, LENGTH = 16, 32, 48, 64
@@ -56,12 +54,13 @@ def run(job, a, rows, steps, b, out):
     height, depth, columns = rows.size, steps.size, out.shape[1]
     job[A], job[OUT], job[ROWS] = a.ctypes.data, out.ctypes.data, rows.ctypes.data
     job[HEIGHT], job[COLUMNS] = height, columns
-    width = WIDE * job[LANES]
-    count = block_rows(job) * ((columns + width - 1) // width)
+    # One block for each thread, or some side by side: with more, threads fetch the same operands.
+    job[BLOCK] = TALL * ceil_divide(ceil_divide(height, TALL) * panels(job), job[THREADS])
+    count = ceil_divide(height, job[BLOCK]) * panels(job)
     alone = job[THREADS] == 1 or height * depth * columns < WORTH_HELP
     missing = 0 if alone else max(0, job[THREADS] - 1 - atomics.load(job, HELPERS))
     atomics.add(job, HELPERS, missing)
-    parts = (depth + DEEP - 1) // DEEP
+    parts = ceil_divide(depth, DEEP)
     for part in range(parts):
         start, stop = depth * part // parts, depth * (part + 1) // parts
         job[STEPS] = steps.ctypes.data + start * steps.itemsize
@@ -121,9 +120,14 @@ def look_again(looks):
 
 
 @inlined
-def block_rows(job):
-    """Return how many blocks lie one below the other."""
-    return (job[HEIGHT] + BLOCK - 1) // BLOCK
+def ceil_divide(a, b):
+    return (a + b - 1) // b
+
+
+@inlined
+def panels(job):
+    """Return how many blocks lie side by side."""
+    return ceil_divide(job[COLUMNS], WIDE * job[LANES])
 
 
 @loop
@@ -132,8 +136,9 @@ def compute(job, zero, block):
     a, rows, steps, b, out = job[A], job[ROWS], job[STEPS], job[B], job[OUT]
     height, depth, columns, lanes = job[HEIGHT], job[DEPTH], job[COLUMNS], job[LANES]
     goes_on = job[GOES_ON]
-    i, j = block % block_rows(job) * BLOCK, block // block_rows(job) * WIDE * lanes
-    stop, width = min(i + BLOCK, height), (columns - j + lanes - 1) // lanes
+    # Threads that take one block after the other get different columns, of which each fetches few.
+    i, j = block // panels(job) * job[BLOCK], block % panels(job) * WIDE * lanes
+    stop, width = min(i + job[BLOCK], height), ceil_divide(columns - j, lanes)
     if height < TALL:
         for row in range(i, stop):
             for column in range(j, min(j + WIDE * lanes, columns), lanes):

@@ -245,7 +245,6 @@ def test_whether_there_is_avx_512_is_what_numba_compiles_for(python):
 @pytest.fixture
 def always(monkeypatch, four_threads):
     """Train everything with a team, on any processor."""
-    monkeypatch.setattr(threads, "MIN_BYTES", 10**6)
     monkeypatch.setattr(team, "FEWEST", 0)
     monkeypatch.setattr(team, "_has_registers", lambda: True)
 
