@@ -121,6 +121,7 @@ def look_again(looks):
 
 @inlined
 def ceil_divide(a, b):
+    """Return the quotient, rounded up."""
     return (a + b - 1) // b
 
 
