@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import reduce
+from operator import add
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -40,18 +43,17 @@ class Metrics:
     def totals(self, batch: int) -> tuple[float, ...]:
         """Return the sums over so many batches: of loss by row, hits and norm of the gradient."""
         loss, hits, norm = self.sums
+        size = self.batches.size
         # One after the other, for a resumed epoch to have the bits of one that was not interrupted;
-        # from Python 3.12 on, `sum` does not.  Without JIT, the numbers are NumPy's.
-        for number in map(float, self.losses[: min(batch, self.batches.count - 1)]):
-            loss += number * self.batches.size
+        # from Python 3.12 on, `sum` does not.
+        for number in self.losses[: min(batch, self.batches.count - 1)]:
+            loss += number * size
         if batch == self.batches.count:
-            loss += float(self.losses[-1]) * self.batches.tail
+            loss += self.losses[-1] * self.batches.tail
         if self.batches.network.counts_hits:
-            for number in map(float, self.hits[:batch]):
-                hits += number
-        for number in self.norms[: self._norms(batch)]:
-            norm += number
-        return loss, hits, norm
+            hits = reduce(add, self.hits[:batch], hits)
+        norm = reduce(add, self.norms[: self._norms(batch)], norm)
+        return float(loss), float(hits), norm  # without JIT, these numbers are NumPy's
 
 
 class EffectiveRates:

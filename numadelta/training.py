@@ -152,7 +152,7 @@ class Training:
 
     def _run_epoch(self, shown: progress.Progress) -> None:
         """Do what is left of this epoch."""
-        epoch, count, size = self.epoch, self.batches.count, self.batches.size
+        epoch, count = self.epoch, self.batches.count
         if self.batch == 0:
             self._started = time.perf_counter()  # now: what was saved before is not of this epoch
         if callable(self.options.lr) and self.batch == 0:  # in a resumed epoch it is what it was
@@ -175,7 +175,7 @@ class Training:
         advance = shown.advance
         checkpoints, stopped = self.checkpoints, False
         first = self.batch
-        for batch, start in enumerate(range(first * size, batches.rows, size), first):
+        for batch, rows in enumerate(batches.split(order, first), first):
             if begin_hooks:
                 if checkpoints and batch:  # before the first there is that of the epoch's beginning
                     self._mark = self._mark._replace(snapshot=self._snapshot(batch))
@@ -185,9 +185,7 @@ class Training:
                     self._mark = self._mark._replace(stopped=True, snapshot=None)
                     return
             try:
-                loss, hits[batch] = backpropagate(
-                    order[start : start + size], None if keys is None else keys[batch]
-                )
+                loss, hits[batch] = backpropagate(rows, None if keys is None else keys[batch])
                 if not isfinite(loss):
                     raise ValueError(
                         f"the loss must be finite, but is {loss}; a smaller lr or scaled X may help"
