@@ -26,12 +26,12 @@ def matrix_maker(parameters: int, rows: int, dtype: np.dtype[Any]) -> Callable[[
 
     It is asked for a network with so many parameters and a batch of so many rows.
     """
-    suits = parameters <= MOST and parameters * rows >= FEWEST and _has_registers()
+    suits = parameters <= MOST and parameters * rows >= FEWEST and has_registers()
     return team(dtype).matrix if suits else np.asarray
 
 
 @cache
-def _has_registers() -> bool:
+def has_registers() -> bool:
     """Tell whether Numba compiles for a processor with AVX-512."""
     return jit.ENABLED and "+avx512f" in cpu_target.target_context.codegen().magic_tuple()[2]
 
@@ -50,7 +50,7 @@ def team(dtype: np.dtype[Any]) -> Team:
 
 if hasattr(os, "register_at_fork"):
     # The threads do not survive, and must be asked for anew.
-    os.register_at_fork(after_in_child=vars(_own).clear)
+    os.register_at_fork(after_in_child=lambda: vars(_own).clear())
 
 
 class Team:

@@ -5,7 +5,7 @@ Numba's own ``parallel=True`` this costs latency (waking a thread takes about 75
 spinning OpenMP team takes 3 us) and buys what a library needs more: the loops stay in the disk
 cache, a forked child works, concurrent callers cannot abort the process (both are fatal in
 Numba's layers), and no thread spins against those of the BLAS between two steps, which was seen
-to slow training down five times.
+to slow training down five times.  (Those of `numadelta.tiles` do spin, where no BLAS is used.)
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _num_threads = _max_threads()
 
 
 def get_num_threads() -> int:
-    """Return how many threads a large step and `minimize_batch` use.
+    """Return how many threads a large step, a narrow network and `minimize_batch` use.
 
     The default is Numba's: the environment variable ``NUMBA_NUM_THREADS``, else the number of
     usable cores.
@@ -55,9 +55,10 @@ def get_num_threads() -> int:
 
 
 def set_num_threads(n: int) -> None:
-    """Set how many threads a large step and `minimize_batch` use; results do not depend on it.
+    """Set how many threads steps, networks and `minimize_batch` use; results do not depend on it.
 
-    The matrix products of `MLP` have threads of their own, those of the BLAS.
+    These are large steps, and networks so narrow that their matrix products are not the BLAS's,
+    which has threads of its own.
 
     Parameters
     ----------

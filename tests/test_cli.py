@@ -10,7 +10,7 @@ import pytest
 import scipy
 
 import numadelta as nd
-from numadelta import bench, cli, datasets
+from numadelta import bench, cli, datasets, team
 
 slow_without_jit = pytest.mark.skipif(
     bool(numba.config.DISABLE_JIT), reason="training takes minutes in plain Python"
@@ -212,6 +212,13 @@ def test_info_names_versions_threads_blas_and_gpu(capsys):
     assert rows["numadelta"] == nd.__version__
     assert rows["numba"].strip() == numba.__version__
     assert {"threads", "BLAS", "GPU", "python", "scipy", "joblib", "threadpoolctl"} <= set(rows)
+
+
+@pytest.mark.parametrize(("found", "text"), [(True, "for narrow networks"), (False, "not used")])
+def test_info_says_whether_tiles_are_used(monkeypatch, capsys, found, text):
+    monkeypatch.setattr(team, "has_registers", lambda: found)
+    assert cli.main(["info"]) == 0
+    assert f"\ntiles         {text}" in capsys.readouterr().out
 
 
 def test_info_does_without_what_numpy_does_not_know(monkeypatch, capsys):

@@ -11,7 +11,7 @@ import sys
 import pytest
 
 import numadelta as nd
-from numadelta import threads
+from numadelta import team, threads
 from numadelta.bench import (
     growth,
     growth_minimisers,
@@ -168,6 +168,14 @@ def test_only_openblas_is_known_to_begin_with_threads(monkeypatch):
     for other in (blas("accelerate"), lambda mode: {"Build Dependencies": {}}):
         monkeypatch.setattr(growth_steps.np, "show_config", other)
         assert growth_steps._blas_mark() == []
+
+
+def test_tiles_are_marked_where_there_are_any(monkeypatch):
+    monkeypatch.setattr(team, "has_registers", lambda: True)
+    first, last = growth_steps._team_marks()
+    assert [first["at"], last["at"]] == [8192, 524288]
+    monkeypatch.setattr(team, "has_registers", lambda: False)
+    assert growth_steps._team_marks() == []
 
 
 def test_a_worker_may_write_what_is_no_text(fake_workers):

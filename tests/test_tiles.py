@@ -224,16 +224,16 @@ def test_a_team_is_for_narrow_networks_on_processors_with_avx_512(
     monkeypatch, sizes, rows, expected
 ):
     arguments = parameter_count(sizes), rows, np.dtype(np.float32)
-    monkeypatch.setattr(team, "_has_registers", lambda: True)
+    monkeypatch.setattr(team, "has_registers", lambda: True)
     assert (team.matrix_maker(*arguments) is not np.asarray) is expected
-    monkeypatch.setattr(team, "_has_registers", lambda: False)
+    monkeypatch.setattr(team, "has_registers", lambda: False)
     assert team.matrix_maker(*arguments) is np.asarray
 
 
 def test_whether_there_is_avx_512_is_what_numba_compiles_for(python):
     script = """
     from numadelta import team
-    print(team._has_registers())
+    print(team.has_registers())
     """
     assert python(script, NUMBA_CPU_NAME="generic") == "False"
     assert python(script, NUMBA_CPU_NAME="skylake-avx512", NUMBA_CPU_FEATURES="+avx512f") == "True"
@@ -246,7 +246,7 @@ def test_whether_there_is_avx_512_is_what_numba_compiles_for(python):
 def always(monkeypatch, four_threads):
     """Train everything with a team, on any processor."""
     monkeypatch.setattr(team, "FEWEST", 0)
-    monkeypatch.setattr(team, "_has_registers", lambda: True)
+    monkeypatch.setattr(team, "has_registers", lambda: True)
 
 
 SQUARE = (jit.rule(lambda z: z * abs(z)), jit.rule(lambda z: 2 * abs(z)))
@@ -280,7 +280,7 @@ def train(case, dtype=np.float64, epochs=2, **options):
 @pytest.mark.parametrize("name", CASES)
 def test_a_team_trains_as_the_blas_does(monkeypatch, always, name):
     found = train(CASES[name])
-    monkeypatch.setattr(team, "_has_registers", lambda: False)
+    monkeypatch.setattr(team, "has_registers", lambda: False)
     np.testing.assert_allclose(found.theta, train(CASES[name]).theta, rtol=1e-9, atol=1e-11)
 
 

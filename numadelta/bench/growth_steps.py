@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import numadelta as nd
-from numadelta import jit, threads
+from numadelta import jit, team, threads
 from numadelta.backprop import parameter_count
 from numadelta.bench import worker
 from numadelta.bench.growth_points import (
@@ -123,6 +123,7 @@ def mlp(quick: bool) -> dict[str, Any]:
         "marks": [
             *crossing(list(sized), shares, 0.5, "products take half"),
             *_blas_mark(),
+            *_team_marks(),
             *_threads_mark("optimiser's "),
             *cache_marks(4 * 4, "optimiser's arrays", (3,)),
         ],
@@ -141,6 +142,13 @@ def _blas_mark() -> list[dict[str, Any]]:
         return []
     width = math.isqrt(2 * OPENBLAS_SHARE // BATCH)
     return [mark(parameter_count(_net(width).sizes), "BLAS threads begin")]
+
+
+def _team_marks() -> list[dict[str, Any]]:
+    """Return marks where products by tiles begin and end, if there are any."""
+    if not team.has_registers():
+        return []
+    return [mark(team.FEWEST // BATCH, "tiles begin"), mark(team.MOST, "BLAS again")]
 
 
 def _training_seconds(quick: bool, net: Net) -> float:

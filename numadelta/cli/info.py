@@ -8,6 +8,7 @@ from importlib import metadata
 from typing import Any
 
 import numadelta
+from numadelta import team
 
 PACKAGES = (
     "tqdm",
@@ -49,6 +50,7 @@ def run(arguments: argparse.Namespace) -> int:
         "threads": f"{numadelta.get_num_threads()} (Python threads over compiled loops)",
         "numba-layer": f"{getattr(numba.config, 'THREADING_LAYER')} (not used)",  # noqa: B009
         "BLAS": f"{name} {version}{_blas_threads()}",
+        "tiles": "for narrow networks" if team.has_registers() else "not used, without AVX-512",
         "GPU": _gpu(),
     }
     for package in PACKAGES:
