@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -29,14 +29,16 @@ def evaluate(
     X: Any,
     y: NDArray[Any],
     sample_weight: NDArray[Any] | None = None,
+    *,
+    matrix: Callable[[Any], Any] | None = None,
 ) -> tuple[float, float]:
     """Return loss, with penalty, and score: the share of hits, or else R^2.
 
-    Weights have a mean of one.
+    Weights have a mean of one.  `matrix` is that of a training, if it shall be used here, too.
     """
     loss, hits = 0.0, 0.0
     sums = None if network.counts_hits else np.empty((len(y), network.sizes[-1]), X.dtype)
-    for rows, workspace, inputs in _chunks(network, X):
+    for rows, workspace, inputs in _chunks(network, X, matrix):
         weights = None if sample_weight is None else sample_weight[rows]
         found = None if sums is None else sums[rows]
         chunk_loss, chunk_hits = workspace.loss(views, inputs, y[rows], weights, found)
@@ -46,11 +48,13 @@ def evaluate(
     return float(loss / len(y) + penalty(views, network.weight_decay)), float(score)
 
 
-def _chunks(network: Network, X: Any) -> Iterator[tuple[slice, Workspace, Any]]:
+def _chunks(
+    network: Network, X: Any, matrix: Callable[[Any], Any] | None = None
+) -> Iterator[tuple[slice, Workspace, Any]]:
     """Return some rows after the other, with a workspace for them, and as what multiplies."""
     count = X.shape[0]
-    # As in a training, whose threads might otherwise have to wait for those of the BLAS.
-    matrix = matrix_maker(parameter_count(network.sizes), ROWS, X.dtype)
+    if matrix is None:
+        matrix = matrix_maker(parameter_count(network.sizes), ROWS, X.dtype)
     workspace = Workspace(network, min(ROWS, count), X.dtype, matrix=matrix)
     for start in range(0, count, ROWS):
         rows = slice(start, min(start + ROWS, count))

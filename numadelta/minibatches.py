@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import chain
 from typing import Any
 
@@ -32,12 +32,12 @@ class Batches:
         self.size = batch_size
         self.count = -(-self.rows // batch_size)
         dense = isinstance(x, np.ndarray)
-        self._matrix: Any = np.asarray
+        self.matrix: Callable[[Any], Any] = np.asarray
         # With dropout of inputs a batch must be copied anyway.
         if dense and not network.input_dropout:
-            self._matrix = matrix_maker(theta.size, batch_size, theta.dtype)
-        with_team = self._matrix is not np.asarray
-        self._samples = self._matrix(x) if with_team else x
+            self.matrix = matrix_maker(theta.size, batch_size, theta.dtype)
+        with_team = self.matrix is not np.asarray
+        self._samples = self.matrix(x) if with_team else x
         # Not of sparse batches, which are new each time, nor of those that a team reads in place.
         self._copies = dense and not with_team
         self.grad = aligned(theta.shape, theta.dtype)
@@ -51,7 +51,7 @@ class Batches:
 
     def _allocate(self, rows: int) -> tuple[Workspace, Any, NDArray[Any], NDArray[Any] | None]:
         return (
-            Workspace(self.network, rows, self.grad.dtype, training=True, matrix=self._matrix),
+            Workspace(self.network, rows, self.grad.dtype, training=True, matrix=self.matrix),
             np.empty((rows, *self.x.shape[1:]), self.x.dtype) if self._copies else None,
             np.empty((rows, *self.y.shape[1:]), self.y.dtype),
             None if self.sample_weight is None else np.empty(rows, self.sample_weight.dtype),

@@ -524,7 +524,7 @@ class MLP:
             self._rng,
             hooks,
             options,
-            validate=held_out and self._evaluation(*held_out),
+            validate=held_out and self._evaluation(batches.matrix, *held_out),
             checkpoints=saver,
         )
         # An overflow ends in a loss that is not finite, which is an error with epoch and batch.
@@ -556,9 +556,13 @@ class MLP:
             self._theta, shared_delta=part_sizes(self.layer_sizes) if shared_delta else False
         )
 
-    def _evaluation(self, *held_out: Any) -> Callable[[], tuple[float, float]]:
+    def _evaluation(
+        self, matrix: Callable[[Any], Any], *held_out: Any
+    ) -> Callable[[], tuple[float, float]]:
+        # With the threads of the training: those of the BLAS would look for work for 0.1 s more,
+        # and hold it up.
         network = self._network()
-        return lambda: evaluation.evaluate(network, self._views(), *held_out)
+        return lambda: evaluation.evaluate(network, self._views(), *held_out, matrix=matrix)
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
         """Return class numbers (cross-entropy), 0 or 1 (binary) or values (squared error).
@@ -652,7 +656,8 @@ class MLP:
         >>> round(loss, 3), score
         (1.386, 0.5)
         """
-        return self._evaluation(*data.Door.of(self).weighted(X, y, sample_weight))()
+        held_out = data.Door.of(self).weighted(X, y, sample_weight)
+        return evaluation.evaluate(self._network(), self._views(), *held_out)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the network to one file: plain NumPy arrays, no pickle.

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from functools import cache, partial
-from threading import local
 from typing import Any
 
 import numpy as np
@@ -19,6 +17,8 @@ from numadelta.vectors import VECTOR
 FEWEST = 2**20
 # ... and, on some processors, for more parameters.
 MOST = 2**19
+# Tried on so many cores; more would wait for one another.
+MOST_THREADS = 16
 
 
 def matrix_maker(parameters: int, rows: int, dtype: np.dtype[Any]) -> Callable[[Any], Any]:
@@ -27,7 +27,7 @@ def matrix_maker(parameters: int, rows: int, dtype: np.dtype[Any]) -> Callable[[
     It is asked for a network with so many parameters and a batch of so many rows.
     """
     suits = parameters <= MOST and parameters * rows >= FEWEST and has_registers()
-    return team(dtype).matrix if suits else np.asarray
+    return Team(dtype).matrix if suits else np.asarray
 
 
 @cache
@@ -36,32 +36,20 @@ def has_registers() -> bool:
     return jit.ENABLED and "+avx512f" in cpu_target.target_context.codegen().magic_tuple()[2]
 
 
-_own = local()
-
-
-def team(dtype: np.dtype[Any]) -> Team:
-    """Return the team of the calling thread, for whose next product the same threads wait."""
-    if dtype.char not in vars(_own):
-        vars(_own)[dtype.char] = Team(dtype)
-    found: Team = vars(_own)[dtype.char]
-    found.job[tiles.THREADS] = threads.get_num_threads()
-    return found
-
-
-if hasattr(os, "register_at_fork"):
-    # The threads do not survive, and must be asked for anew.
-    os.register_at_fork(after_in_child=lambda: vars(_own).clear())
-
-
 class Team:
-    """The threads that compute products together, and where they read which."""
+    """The threads that compute products together, of one caller at a time.
+
+    A team lasts as long as a training or an evaluation: those who were counted as its helpers, and
+    could not come because of a fork or a Ctrl-C, are forgotten with it.
+    """
 
     def __init__(self, dtype: np.dtype[Any]) -> None:
         self.job = np.zeros(tiles.LENGTH, np.int64)
         self.job[tiles.LANES] = VECTOR // dtype.itemsize
+        self.job[tiles.THREADS] = min(threads.get_num_threads(), MOST_THREADS)
         help_out = partial(tiles.help_out, self.job, dtype.type(0))
         self.help_out = partial(help_out, tiles.LOOKS)
-        # Compiled here, and not by a thread that would come too late.
+        # Compiled here, and not by a thread that would come too late; it leaves at once.
         self.job[tiles.HELPERS] = 1
         help_out(0)
 

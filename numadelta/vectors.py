@@ -10,43 +10,45 @@ from numba.extending import intrinsic
 # Bytes: a register of AVX-512.
 VECTOR = 64
 
+# The places, in an array of integers, of what describes a product: addresses and sizes.
+A, ROWS, STEPS, B, OUT, HEIGHT, DEPTH, COLUMNS, GOES_ON = range(9)
+
 _INDEX, _LANE = ir.IntType(64), ir.IntType(32)
 
 
-def tile(height, width):
-    """Return a function for so many rows, at most so many vectors wide, of a matrix product.
+def tile(tall, wide):
+    """Return a function for so many rows, at most so many vectors wide, of a product.
 
-    ``function(zero, a, rows, steps, b, out, depth, columns, goes_on, i, j)`` computes::
+    ``function(zero, job, i, j)`` computes, for ``r < tall`` and the columns that fit::
 
         out[i + r, j + c] = sum(a[rows[i + r] + steps[k]] * b[k, j + c] for k in range(depth))
 
-    for ``r < height`` and as many c as fit into the tile and into the columns; there must be more
-    than fit into a tile less wide.  If it `goes_on`, this is added to what is there.  `a`, `rows`,
-    `steps`, `b` and `out` are addresses, of numbers of the type of `zero` and of integers of
-    64 bits; the rows of `b` and `out` are ``columns`` long.
+    The names on the right and `out` are what `job` describes, of numbers of the type of `zero`;
+    `b` and `out` are C-contiguous and ``columns`` wide.  If the job `goes_on`, the sum is added to
+    what is there.  Only the last vector may reach beyond the last column, so a tile that is too
+    wide must not be used; it may reach below the last row.
 
     Each sum is one chain of fused multiplications and additions in the order of k, and stays in a
     register meanwhile.
     """
 
     @intrinsic
-    def function(_, zero, a, rows, steps, b, out, depth, columns, goes_on, i, j):
-        signature = types.void(zero, *[types.intp] * 10)
-
+    def function(_, zero, job, i, j):
         def generate(context, builder, signature, args):
             vectors = _Vectors(context, signature.args[0])
-            builder.call(_tile_function(builder.module, vectors, height, width), args[1:])
+            data = context.make_array(signature.args[1])(context, builder, args[1]).data
+            builder.call(_tile_function(builder.module, vectors, tall, wide), [data, *args[2:]])
             return context.get_dummy_value()
 
-        return signature, generate
+        return types.void(zero, job, types.intp, types.intp), generate
 
     return function
 
 
-def _tile_function(module, vectors, height, width):
+def _tile_function(module, vectors, tall, wide):
     """Return the function of a tile in a module, which is made there if need be."""
-    name = f"numadelta.tile.{height}.{width}.{vectors.number}"
-    kind = ir.FunctionType(ir.VoidType(), [_INDEX] * 10)
+    name = f"numadelta.tile.{tall}.{wide}.{vectors.number}"
+    kind = ir.FunctionType(ir.VoidType(), [_INDEX.as_pointer(), _INDEX, _INDEX])
     function = cgutils.get_or_insert_function(module, kind, name)
     if function.is_declaration:
         function.linkage = "linkonce_odr"
@@ -54,36 +56,48 @@ def _tile_function(module, vectors, height, width):
         # which takes twice as long.
         function.attributes.add("noinline")
         vectors.builder = ir.IRBuilder(function.append_basic_block())
-        _write_tile(vectors, vectors.builder, height, width, *function.args)
+        _write_tile(vectors, vectors.builder, tall, wide, *function.args)
         vectors.builder.ret_void()
     return function
 
 
-def _write_tile(
-    vectors, builder, height, width, a, rows, steps, b, out, depth, columns, goes_on, i, j
-):
-    def address(array, index):
-        return builder.gep(builder.inttoptr(array, vectors.number.as_pointer()), [index])
+def _write_tile(vectors, builder, tall, wide, job, i, j):
+    def add(index, number):
+        return builder.add(index, ir.Constant(_INDEX, number))
 
     def integer(array, index):
-        pointer = builder.inttoptr(array, _INDEX.as_pointer())
-        return builder.load(builder.gep(pointer, [index]))
+        return builder.load(builder.gep(array, [index]))
+
+    def field(place, kind=None):
+        value = integer(job, ir.Constant(_INDEX, place))
+        return value if kind is None else builder.inttoptr(value, kind.as_pointer())
+
+    a, b, out = (field(place, vectors.number) for place in (A, B, OUT))
+    rows, steps = field(ROWS, _INDEX), field(STEPS, _INDEX)
+    height, depth, columns = field(HEIGHT), field(DEPTH), field(COLUMNS)
+    goes_on = builder.icmp_signed("!=", field(GOES_ON), ir.Constant(_INDEX, 0))
 
     def places(array, row):
         start = builder.add(builder.mul(row, columns), j)
-        return [address(array, _add(builder, start, v * vectors.lanes)) for v in range(width)]
+        return [builder.gep(array, [add(start, v * vectors.lanes)]) for v in range(wide)]
+
+    # Below the last row comes the last one again, with the same sums at the same place.
+    last = add(height, -1)
+    each_row = [
+        builder.select(builder.icmp_signed("<", row, last), row, last)
+        for row in (add(i, r) for r in range(tall))
+    ]
+    # Lanes beyond the last column are neither read nor written.
+    rest = add(builder.sub(columns, j), (1 - wide) * vectors.lanes)
+    masks = [None] * (wide - 1) + [vectors.first(rest)]
+    starts = [builder.gep(a, [integer(rows, row)]) for row in each_row]
+    sums = [[cgutils.alloca_once(builder, vectors.type) for _ in masks] for _ in each_row]
 
     def each_sum():
         """Return what holds each vector of sums, its place in `out`, and its mask."""
-        for r, totals in enumerate(sums):
-            yield from zip(totals, places(out, _add(builder, i, r)), masks, strict=True)
+        for row, totals in zip(each_row, sums, strict=True):
+            yield from zip(totals, places(out, row), masks, strict=True)
 
-    # Lanes beyond the last column are neither read nor written.
-    rest = _add(builder, builder.sub(columns, j), (1 - width) * vectors.lanes)
-    masks = [None] * (width - 1) + [vectors.first(rest)]
-    starts = [address(a, integer(rows, _add(builder, i, r))) for r in range(height)]
-    sums = [[cgutils.alloca_once(builder, vectors.type) for _ in masks] for _ in starts]
-    goes_on = builder.icmp_signed("!=", goes_on, ir.Constant(_INDEX, 0))
     for total, *place in each_sum():
         before = builder.select(goes_on, vectors.load(*place), vectors.zero)
         builder.store(before, total)
@@ -96,10 +110,6 @@ def _write_tile(
                 builder.store(vectors.multiply_add(factor, vector, builder.load(total)), total)
     for total, *place in each_sum():
         vectors.store(builder.load(total), *place)
-
-
-def _add(builder, index, number):
-    return builder.add(index, ir.Constant(_INDEX, number))
 
 
 class _Vectors:

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import copy
+import ctypes
+import mmap
 import os
+import platform
+import sys
 import threading
 import time
 
@@ -13,7 +18,7 @@ from hypothesis import strategies as st
 
 import numadelta as nd
 from mlp_reference import same_bits
-from numadelta import jit, team, threads, tiles
+from numadelta import arrays, jit, team, threads, tiles
 from numadelta.backprop import parameter_count
 
 pytestmark = pytest.mark.skipif(not jit.ENABLED, reason="vectors are for compiled code only")
@@ -21,6 +26,8 @@ pytestmark = pytest.mark.skipif(not jit.ENABLED, reason="vectors are for compile
 DTYPES = [np.float32, np.float64]
 # Rows and columns at which tiles begin, and depths.
 ROWS, COLUMNS = (1, 5, 6, 7, 24, 29, 31), (1, 8, 15, 16, 17, 33, 49, 64, 65, 131)
+# Longer rows are added up in parts.
+DEPTHS = (1, 7, tiles.DEEP, tiles.DEEP + 1, 3 * tiles.DEEP)
 
 matrices = settings(deadline=None, max_examples=60)
 
@@ -51,19 +58,20 @@ def product(a, b, dtype):
 @pytest.mark.parametrize("rows", ROWS)
 @pytest.mark.parametrize("columns", COLUMNS)
 def test_a_product_is_exact_for_whole_numbers_of_any_shape(dtype, rows, columns):
-    array, b = integers((rows, 7), dtype), integers((7, columns), dtype, 1)
-    matrix = team.team(np.dtype(dtype)).matrix(array)
-    np.testing.assert_array_equal(product(matrix, b, dtype), array @ b)
+    for depth in DEPTHS:
+        array, b = integers((rows, depth), dtype), integers((depth, columns), dtype, 1)
+        matrix = team.Team(np.dtype(dtype)).matrix(array)
+        np.testing.assert_array_equal(product(matrix, b, dtype), array @ b)
 
 
 @matrices
-@given(st.integers(1, 40), st.integers(1, 40), st.integers(1, 140), st.integers(0, 2**32))
+@given(st.integers(1, 40), st.integers(1, 900), st.integers(1, 140), st.integers(0, 2**32))
 def test_so_are_those_of_transposes_and_of_some_rows(rows, depth, columns, seed):
     rng = np.random.default_rng(seed)
     dtype = rng.choice(DTYPES)
     array = integers((50, depth), dtype, seed)
     some = rng.integers(0, 50, rows)
-    matrix = team.team(np.dtype(dtype)).matrix(array)
+    matrix = team.Team(np.dtype(dtype)).matrix(array)
     b, tall = (
         integers((depth, columns), dtype, seed + 1),
         integers((rows, columns), dtype, seed + 2),
@@ -78,7 +86,7 @@ def test_so_are_those_of_transposes_and_of_some_rows(rows, depth, columns, seed)
 def test_a_product_of_reals_is_as_accurate_as_that_of_numpy(dtype):
     array, b = reals((30, 500), dtype), reals((500, 70), dtype, 1)
     exact = array.astype(np.longdouble) @ b.astype(np.longdouble)
-    found = product(team.team(np.dtype(dtype)).matrix(array), b, dtype)
+    found = product(team.Team(np.dtype(dtype)).matrix(array), b, dtype)
     most = 4 * np.finfo(dtype).eps * np.sqrt(500) * np.abs(array) @ np.abs(b)
     assert (np.abs(found - exact) < most).all()
 
@@ -89,15 +97,33 @@ def test_nan_and_infinity_reach_their_rows_and_columns_only():
     with np.errstate(invalid="ignore"):
         expected = array @ b
     np.testing.assert_array_equal(
-        product(team.team(b.dtype).matrix(array), b, np.float32), expected
+        product(team.Team(b.dtype).matrix(array), b, np.float32), expected
     )
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="pages are protected in Linux' way")
+@pytest.mark.parametrize("columns", [1, 10, 65])
+def test_nothing_is_read_behind_the_last_element(columns):
+    libc = ctypes.CDLL(None, use_errno=True)
+    pages = mmap.mmap(-1, 9 * mmap.PAGESIZE)
+    memory = np.frombuffer(pages, np.float32)
+    end = 8 * mmap.PAGESIZE
+    forbidden = ctypes.c_void_p(memory.ctypes.data + end)
+    assert libc.mprotect(forbidden, mmap.PAGESIZE, 0) == 0
+    try:
+        b = memory[end // 4 - 7 * columns : end // 4].reshape(7, columns)
+        b[:] = 1
+        array = np.ones((4, 7), np.float32)
+        assert (product(team.Team(b.dtype).matrix(array), b, np.float32) == 7).all()
+    finally:
+        assert libc.mprotect(forbidden, mmap.PAGESIZE, 3) == 0
 
 
 def test_an_array_that_cannot_be_written_to_multiplies():
     array, b = integers((6, 3), np.float32), integers((3, 4), np.float32)
     array.flags.writeable = b.flags.writeable = False
     np.testing.assert_array_equal(
-        product(team.team(b.dtype).matrix(array), b, np.float32), array @ b
+        product(team.Team(b.dtype).matrix(array), b, np.float32), array @ b
     )
 
 
@@ -105,12 +131,12 @@ def test_an_array_that_cannot_be_written_to_multiplies():
 
 
 def large_product(number_of_threads, monkeypatch, repeats=1):
-    """Return the team of a new thread, which may have so many helpers, and what it computes."""
+    """Return a team of so many threads, and what it computes."""
     monkeypatch.setattr(threads, "_num_threads", number_of_threads)
-    monkeypatch.setattr(team, "_own", threading.local())
-    array, b = reals((200, 900)), reals((900, 130), seed=1)
-    together = team.team(b.dtype)
+    array, b = reals((201, 900)), reals((900, 130), seed=1)
+    together = team.Team(b.dtype)
     found = [product(together.matrix(array), b, np.float32) for _ in range(repeats)]
+    np.testing.assert_allclose(found[0], array @ b, atol=1e-3)
     return together, found
 
 
@@ -148,25 +174,9 @@ def test_helpers_leave_their_threads_to_others(four_threads, monkeypatch):
     assert sorted(threads.run(abs, [(-k,) for k in range(9)])) == list(range(9))
 
 
-def test_a_team_has_as_many_threads_as_there_are_now(four_threads, monkeypatch):
-    together, (expected,) = large_product(4, monkeypatch)
-    for count in (1, 3, 2):
-        nd.set_num_threads(count)
-        assert team.team(np.dtype(np.float32)) is together
-        assert together.job[tiles.THREADS] == count
-
-
-def test_every_thread_has_a_team_of_its_own(always):
-    teams = [team.team(np.dtype(np.float32)), team.team(np.dtype(np.float64))]
-    other = threading.Thread(target=lambda: teams.append(team.team(np.dtype(np.float32))))
-    other.start()
-    other.join()
-    assert len(set(teams)) == 3
-
-
 def test_a_small_product_asks_nobody(four_threads, monkeypatch):
     monkeypatch.setattr(threads, "ask", None)
-    together = team.team(np.dtype(np.float32))
+    together = team.Team(np.dtype(np.float32))
     array, b = reals((10, 10)), reals((10, 10), seed=1)
     product(together.matrix(array), b, np.float32)
 
@@ -178,6 +188,21 @@ def test_where_no_thread_can_be_started_the_caller_multiplies_alone(four_threads
     assert {one.tobytes() for one in found} == {expected.tobytes()}
 
 
+def test_no_more_threads_are_asked_for_than_there_is_work(four_threads, monkeypatch):
+    asked = []
+    monkeypatch.setattr(threads, "ask", asked.append)
+    for rows, helpers in ((6, 0), (7, 1), (13, 2), (60, 3)):
+        asked.clear()
+        array, b = reals((rows, 400)), reals((400, 64), seed=1)
+        product(team.Team(b.dtype).matrix(array), b, np.float32)
+        assert len(asked) == helpers
+
+
+def test_a_team_has_sixteen_threads_at_most(monkeypatch):
+    monkeypatch.setattr(threads, "_num_threads", 64)
+    assert team.Team(np.dtype(np.float32)).job[tiles.THREADS] == 16
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform cannot fork")
 def test_a_forked_child_multiplies_without_the_threads_of_its_parent(python):
     script = """
@@ -186,7 +211,7 @@ def test_a_forked_child_multiplies_without_the_threads_of_its_parent(python):
     from numadelta import team, threads
 
     threads._num_threads = 2
-    together = team.team(np.dtype(np.float32))
+    together = team.Team(np.dtype(np.float32))
     array, b = np.ones((100, 60), np.float32), np.ones((60, 100), np.float32)
     matrix, out = together.matrix(array), np.empty((100, 100), np.float32)
     for _ in range(100):
@@ -194,9 +219,6 @@ def test_a_forked_child_multiplies_without_the_threads_of_its_parent(python):
     warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12 warns of any such fork
     pid = os.fork()
     out[:] = 0
-    if not pid:
-        assert team.team(b.dtype) is not together
-        matrix = team.team(b.dtype).matrix(array)
     for _ in range(100):
         matrix.dot(b, out)
     assert (out == 60).all()
@@ -230,6 +252,7 @@ def test_a_team_is_for_narrow_networks_on_processors_with_avx_512(
     assert team.matrix_maker(*arguments) is np.asarray
 
 
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="LLVM names other processors elsewhere")
 def test_whether_there_is_avx_512_is_what_numba_compiles_for(python):
     script = """
     from numadelta import team
@@ -262,6 +285,7 @@ CASES = {
     "weight decay": {"weight_decay": 1e-3},
     "a last batch of two": {"rows": 102},
     "weights": {"weighted": True},
+    "many features": {"sizes": (900, 20, 3)},
 }
 
 
@@ -282,6 +306,38 @@ def test_a_team_trains_as_the_blas_does(monkeypatch, always, name):
     found = train(CASES[name])
     monkeypatch.setattr(team, "has_registers", lambda: False)
     np.testing.assert_allclose(found.theta, train(CASES[name]).theta, rtol=1e-9, atol=1e-11)
+
+
+@pytest.mark.parametrize("rows", [1, 1000, 1030])
+def test_a_team_evaluates_and_predicts_as_the_blas_does(monkeypatch, always, rows):
+    net = nd.MLP((500, 70, 3), dtype=np.float64, seed=3)
+    X, y = reals((rows, 500), np.float64), np.zeros(rows, int)
+    found = net.predict_proba(X), net.evaluate(X, y)
+    made = []
+    monkeypatch.setattr(team, "Team", lambda dtype: made.append(dtype))
+    with pytest.raises(AttributeError):
+        net.predict(X)
+    assert made == [np.float64]
+    monkeypatch.setattr(team, "has_registers", lambda: False)
+    np.testing.assert_allclose(found[0], net.predict_proba(X), rtol=1e-12)
+    np.testing.assert_allclose(found[1], net.evaluate(X, y), rtol=1e-12)
+
+
+def test_the_validation_of_a_training_is_done_by_the_same_team(monkeypatch, always):
+    made, make = [], team.Team
+    monkeypatch.setattr(team, "Team", lambda dtype: made.append(make(dtype)) or made[-1])
+    X, y = reals((130, 20)), np.random.default_rng(1).integers(0, 3, 130)
+    nd.MLP((20, 70, 3)).fit(X, y, validation_data=(X, y), epochs=2, batch_size=50, verbose=0)
+    assert len(made) == 1
+
+
+def test_networks_and_buffers_begin_at_a_cache_line():
+    net = nd.MLP((5, 3, 2))
+    for again in (net, copy.deepcopy(net)):
+        assert again.theta.ctypes.data % 64 == 0
+        assert (again.theta == net.theta).all()
+    for size in range(1, 40):
+        assert arrays.aligned((size, 3), np.dtype(np.float32)).ctypes.data % 64 == 0
 
 
 def test_its_training_does_not_depend_on_the_number_of_threads(monkeypatch, always):
