@@ -64,7 +64,7 @@ def relax(_):
 
 @intrinsic
 def give_way(_):
-    """Let a thread go first that has no core."""
+    """Let a thread go first that has no core; on Windows do nothing."""
 
     def generate(context, builder, signature, args):
         if os.name == "posix":

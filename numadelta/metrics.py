@@ -53,7 +53,8 @@ class Metrics:
         if self.batches.network.counts_hits:
             hits = reduce(add, self.hits[:batch], hits)
         norm = reduce(add, self.norms[: self._norms(batch)], norm)
-        return float(loss), float(hits), norm  # without JIT, these numbers are NumPy's
+        # Without JIT, these numbers are NumPy's, in the dtype of the network.
+        return float(loss), float(hits), norm
 
 
 class EffectiveRates:

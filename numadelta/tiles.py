@@ -177,5 +177,7 @@ def _copied(matrix):
         for i in range(matrix.shape[0]):
             for j in range(STRIP):
                 out[i, start + j] = matrix[i, start + j]
-    out[:, whole:] = matrix[:, whole:]
+    for i in range(matrix.shape[0]):
+        for j in range(whole, matrix.shape[1]):
+            out[i, j] = matrix[i, j]
     return out
