@@ -38,7 +38,7 @@ TIMED = [
     r"minimise\.Safeguarded\.time_runs\(10\)",
     r"minimise\.Door\.time_200_calls\('compiled'\)",
     r"minimise\.Batch\.time_fits\(10000, 2\)",
-    r"mlp\.Epoch\.time_epoch\('(mnist|tiny)'\)",
+    r"mlp\.Epoch\.time_epoch\('(mnist|narrow|tiny)'\)",
     r"startup\.Import\.timeraw_numadelta$",
     r"startup\.FirstStep\.timeraw_warm",
 ]

@@ -54,7 +54,7 @@ def _chunks(
     """Return some rows after the other, with a workspace for them, and as what multiplies."""
     count = X.shape[0]
     if matrix is None:
-        matrix = matrix_maker(parameter_count(network.sizes), ROWS, X.dtype)
+        matrix = matrix_maker(parameter_count(network.sizes), min(ROWS, count), X.dtype)
     workspace = Workspace(network, min(ROWS, count), X.dtype, matrix=matrix)
     for start in range(0, count, ROWS):
         rows = slice(start, min(start + ROWS, count))
