@@ -16,6 +16,7 @@ import numadelta as nd
 import reference
 from mlp_reference import problem, same_bits
 from numadelta import training
+from numadelta.minibatches import Batches
 
 every_loss = pytest.mark.parametrize("loss", mlp_reference.LOSSES)
 every_dtype = pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -330,3 +331,16 @@ def test_networks_train_in_threads_side_by_side_as_they_do_alone():
     for net, twin in zip(nets, twins, strict=True):
         fit(twin, X, y, 20)
         same_bits(net, twin)
+
+
+@pytest.mark.parametrize("rows", [6, 7])
+def test_an_epoch_is_split_into_batches_from_any_of_them_on(rows):
+    net = nd.MLP((2, 2))
+    X, y = np.zeros((rows, 2), np.float32), np.zeros(rows, int)
+    batches = Batches(net._network(), net.theta, X, y, 3)
+    order = np.arange(rows)[::-1]
+    expected = [order[start : start + 3].tolist() for start in range(0, rows, 3)]
+    assert batches.count == len(expected)
+    for first in range(len(expected) + 1):
+        found = [part.tolist() for part in batches.split(order, first)]
+        assert found == expected[first:]
