@@ -160,8 +160,8 @@ def ceil_divide(a, b):
 
 
 def row_by_row(matrix):
-    """Return a matrix, or a copy if its rows are not contiguous; for compiled code only."""
-    raise NotImplementedError
+    """Return a matrix, or a copy if its rows are not contiguous."""
+    raise NotImplementedError  # compiled only
 
 
 @overload(row_by_row)
